@@ -1,0 +1,123 @@
+"""Everything secret that a stack needs, made at its first start: a CA, certificates, passwords and keys.
+
+Files are mode 600 in a folder of mode 700 under the stack's home, outside git.
+"""
+
+import datetime
+import ipaddress
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+ADMIN_IDENTITY = "CN=admin"
+_LIFETIME = datetime.timedelta(days=825)
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Paths of PEM files and the texts of the passwords; never print one."""
+
+    ca: Path
+    nifi_certificate: Path
+    nifi_key: Path
+    admin_certificate: Path
+    admin_key: Path
+    cassandra_admin_password: str
+    cassandra_password: str
+    nifi_sensitive_key: str
+    spark_secret: str
+
+
+@dataclass(frozen=True)
+class _Words:
+    cassandra_admin_password: str
+    cassandra_password: str
+    nifi_sensitive_key: str
+    spark_secret: str
+
+
+def ensure(folder: Path) -> Credentials:
+    """Load the credentials in `folder`, making whatever is missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    words = _words(folder / "words.json")
+    if not (folder / "admin.pem").exists():
+        _make_certificates(folder)
+    return Credentials(
+        ca=folder / "ca.pem",
+        nifi_certificate=folder / "nifi.pem",
+        nifi_key=folder / "nifi.key",
+        admin_certificate=folder / "admin.pem",
+        admin_key=folder / "admin.key",
+        **asdict(words),
+    )
+
+
+def write_private(path: Path, content: bytes | str) -> None:
+    """Write a file that only its owner can read, replacing it at once."""
+    part = path.with_name(path.name + ".part")
+    part.unlink(missing_ok=True)
+    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+    part.replace(path)
+
+
+def _words(path: Path) -> _Words:
+    if path.exists():
+        return _Words(**json.loads(path.read_text()))
+    words = _Words(*(secrets.token_urlsafe(24) for _ in range(4)))
+    write_private(path, json.dumps(asdict(words)))
+    return words
+
+
+def _make_certificates(folder: Path) -> None:
+    """A CA whose key is thrown away once it has signed the server's and the client's certificate."""
+    ca_key = ec.generate_private_key(ec.SECP256R1())
+    ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Local pipeline CA")])
+    ca = (
+        _certificate(ca_name, ca_name, ca_key.public_key())
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(ca_key, hashes.SHA256())
+    )
+    write_private(folder / "ca.pem", ca.public_bytes(serialization.Encoding.PEM))
+    names: list[x509.GeneralName] = [
+        x509.DNSName("localhost"),
+        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+    ]
+    server, client = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
+    # admin.pem comes last: its presence says that all of them are there.
+    for name, usages in (("nifi", [server, client]), ("admin", [client])):
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        signed = (
+            _certificate(subject, ca_name, key.public_key())
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .sign(ca_key, hashes.SHA256())
+        )
+        pkcs8 = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        write_private(folder / f"{name}.key", pkcs8)
+        write_private(folder / f"{name}.pem", signed.public_bytes(serialization.Encoding.PEM))
+
+
+def _certificate(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    now = datetime.datetime.now(datetime.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(minutes=5))
+        .not_valid_after(now + _LIFETIME)
+    )
