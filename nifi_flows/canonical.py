@@ -1,0 +1,45 @@
+"""The canonical form of a NiFi flow definition: two exports of one flow give the same bytes.
+
+What is left out is minted anew by each import (instance identifiers, the root group's identifier and position),
+flickers while Python processors initialise (property descriptors) or is order without meaning (lists of components).
+"""
+
+import json
+from typing import Any
+
+_ROOT = "00000000-0000-0000-0000-000000000000"
+_MINTED = {"instanceIdentifier", "latest", "propertyDescriptors"}
+_IDENTIFIED = ("identifier", "name", "id")
+
+
+def canonical(definition: dict[str, Any]) -> dict[str, Any]:
+    """The meaning of a flow definition (the dict form of NiFi's JSON), with everything that is noise removed."""
+    contents = definition["flowContents"]
+    cleaned: dict[str, Any] = _clean(definition, {contents["identifier"]: _ROOT})
+    cleaned["flowContents"]["position"] = {"x": 0.0, "y": 0.0}
+    return cleaned
+
+
+def dumps(definition: dict[str, Any]) -> str:
+    """The canonical text of a flow definition, as it is kept in git."""
+    return json.dumps(canonical(definition), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _clean(value: Any, renamed: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _clean(item, renamed) for key, item in value.items() if key not in _MINTED and item is not None}
+    if isinstance(value, list):
+        return sorted((_clean(item, renamed) for item in value), key=_order)
+    if isinstance(value, str):
+        return renamed.get(value, value)
+    return value
+
+
+def _order(item: Any) -> str:
+    """Components in the order of their identifiers; anything else in that of its text.
+
+    Bends of a connection are the one list whose order means something: they have neither name nor identifier.
+    """
+    if isinstance(item, dict):
+        return next((str(item[key]) for key in _IDENTIFIED if key in item), "")
+    return str(item)

@@ -1,0 +1,168 @@
+"""From one user as the source writes it to the flat texts of a row: flatten, strip outer blanks, compose (NFC).
+
+A text that is absent or blank becomes None; a value that is present but can't be text becomes UNREADABLE.
+"""
+
+import unicodedata
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+UNREADABLE: Final = object()
+
+Text = Any  # str, None or UNREADABLE
+
+FIELDS: Final = (
+    "id",
+    "first_name",
+    "last_name",
+    "gender",
+    "address",
+    "post_code",
+    "email",
+    "username",
+    "dob",
+    "registered_date",
+    "phone",
+    "picture",
+    "country",
+)
+
+
+class _Name(msgspec.Struct):
+    first: Any = None
+    last: Any = None
+
+
+class _Street(msgspec.Struct):
+    number: Any = None
+    name: Any = None
+
+
+Odd = bool | int | float | str | list[Any] | None  # what may stand where an object should
+
+
+class _Location(msgspec.Struct):
+    street: _Street | Odd = None
+    city: Any = None
+    state: Any = None
+    country: Any = None
+    postcode: Any = None
+
+
+class _Login(msgspec.Struct):
+    uuid: Any = None
+    username: Any = None
+
+
+class _Date(msgspec.Struct):
+    date: Any = None
+
+
+class _Picture(msgspec.Struct):
+    medium: Any = None
+
+
+class User(msgspec.Struct):
+    """The parts of a source's user that a row needs; whatever else it holds is skipped, not parsed."""
+
+    gender: Any = None
+    name: _Name | Odd = None
+    location: _Location | Odd = None
+    email: Any = None
+    login: _Login | Odd = None
+    dob: _Date | Odd = None
+    registered: _Date | Odd = None
+    phone: Any = None
+    picture: _Picture | Odd = None
+
+
+_decode = msgspec.json.Decoder(User | Odd).decode
+
+_MALFORMED = (msgspec.MsgspecError, ValueError, RecursionError)
+
+_NO_STREET, _BAD_STREET = _Street(), _Street(UNREADABLE, UNREADABLE)
+_NO_NAME, _BAD_NAME = _Name(), _Name(UNREADABLE, UNREADABLE)
+_NO_LOCATION = _Location()
+_BAD_LOCATION = _Location(UNREADABLE, UNREADABLE, UNREADABLE, UNREADABLE, UNREADABLE)  # type: ignore[arg-type]
+_NO_LOGIN, _BAD_LOGIN = _Login(), _Login(UNREADABLE, UNREADABLE)
+_NO_DATE, _BAD_DATE = _Date(), _Date(UNREADABLE)
+_NO_PICTURE, _BAD_PICTURE = _Picture(), _Picture(UNREADABLE)
+
+
+class NotAUser(Exception):
+    """Raised when the bytes of a record hold no JSON object; reason is its reason code."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def normalise(record: bytes | msgspec.Raw) -> list[Text]:
+    """The texts of one record, in the order of FIELDS.
+
+    record: the JSON of one user. Of a key that stands twice, the last counts.
+    Raises NotAUser with not_json (also for numbers beyond any program and text that isn't UTF-8) or not_an_object.
+    """
+    try:
+        user = _decode(record)
+    except _MALFORMED:
+        raise NotAUser("not_json") from None
+    if user.__class__ is not User:
+        raise NotAUser("not_an_object")
+    return [_text(value) for value in _flatten(user)]
+
+
+def _flatten(user: User) -> tuple[Any, ...]:
+    name = _part(user.name, _NO_NAME, _BAD_NAME)
+    location = _part(user.location, _NO_LOCATION, _BAD_LOCATION)
+    login = _part(user.login, _NO_LOGIN, _BAD_LOGIN)
+    key = login.uuid
+    return (
+        key.lower() if key.__class__ is str else key,
+        name.first,
+        name.last,
+        user.gender,
+        _address(location),
+        _digits(location.postcode),
+        user.email,
+        login.username,
+        _part(user.dob, _NO_DATE, _BAD_DATE).date,
+        _part(user.registered, _NO_DATE, _BAD_DATE).date,
+        user.phone,
+        _part(user.picture, _NO_PICTURE, _BAD_PICTURE).medium,
+        location.country,
+    )
+
+
+P = TypeVar("P")
+
+
+def _part(value: object, absent: P, unreadable: P) -> P:
+    if value.__class__ is absent.__class__:
+        return value
+    return absent if value is None else unreadable
+
+
+def _text(value: Any) -> Text:
+    if value.__class__ is str:
+        value = value.strip()
+        if not value.isascii():
+            value = unicodedata.normalize("NFC", value)
+        return value or None
+    return None if value is None else UNREADABLE
+
+
+def _digits(value: Any) -> Any:
+    """Whole numbers as text; bool is no number here, and what a float would print is not what the source meant."""
+    return str(value) if value.__class__ is int else value
+
+
+def _address(location: _Location) -> Text:
+    street = _part(location.street, _NO_STREET, _BAD_STREET)
+    number, name = _text(_digits(street.number)), _text(street.name)
+    rest = (_text(location.city), _text(location.state), _text(location.country))
+    if number is UNREADABLE or name is UNREADABLE or UNREADABLE in rest:
+        return UNREADABLE
+    first = f"{number} {name}" if number and name else number or name
+    return ", ".join([part for part in (first, *rest) if part]) or None

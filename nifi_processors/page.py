@@ -1,0 +1,112 @@
+"""From the body of an HTTP answer to the exact bytes of each record in it."""
+
+import codecs
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from nifi_processors.errors import PageRefused
+
+MAX_BYTES = 64 * 1024 * 1024
+
+Record = bytes | msgspec.Raw
+
+
+class _Page(msgspec.Struct):
+    results: list[msgspec.Raw]
+    info: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Info(msgspec.Struct):
+    page: object = None
+    results: object = None
+
+
+_decode_page = msgspec.json.Decoder(_Page).decode
+_decode_info = msgspec.json.Decoder(_Info).decode
+
+# What structures JSON: whole strings (so that brackets in them don't count), brackets, commas, and a stray quote.
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{},]|"', re.DOTALL)
+_OPENS = {b"]": b"[", b"}": b"{"}
+_RESULTS, _INFO = b'"results"[', b'"info"{'
+_BLANKS = b" \t\r\n"
+
+
+def records(content: bytes, number: int) -> Sequence[Record]:
+    """The elements of `results`, each as the exact bytes received.
+
+    number: the page that was asked for. One malformed record does not cost the page: its bytes are returned too.
+    Raises PageRefused with page_not_json, page_has_no_results, page_empty, page_number_differs or page_count_differs.
+    """
+    content = content.removeprefix(codecs.BOM_UTF8)
+    found: Sequence[Record]
+    info: Record
+    try:
+        page = _decode_page(content)
+        found, info = page.results, page.info
+    except msgspec.ValidationError:
+        raise PageRefused("page_has_no_results") from None
+    except (msgspec.DecodeError, RecursionError):
+        found, info = _slices(content)
+    if not found:
+        raise PageRefused("page_empty")
+    told = _info(info)
+    # An answer that names itself must be the one asked for. Sources differ in writing numbers as numbers or as text.
+    if told.page is not None and str(told.page) != str(number):
+        raise PageRefused("page_number_differs")
+    if told.results is not None and str(told.results) != str(len(found)):
+        raise PageRefused("page_count_differs")
+    return found
+
+
+def _info(info: Record) -> _Info:
+    try:
+        return _decode_info(info)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return _Info()
+
+
+def _slices(content: bytes) -> tuple[list[bytes], bytes]:
+    """The elements of `results` and the `info` of a page that no JSON parser takes, found by brackets alone."""
+    body = content.strip(_BLANKS)
+    if not body.startswith(b"{"):
+        raise PageRefused("page_not_json")
+    found: list[bytes] | None = None
+    info = b"null"
+    opened: list[bytes] = []
+    name, part, start, end = b"", b"", 0, 0
+    for match in _TOKEN.finditer(body):
+        token = match.group()
+        if end or token == b'"':  # something follows the page's last bracket, or a string has no end
+            raise PageRefused("page_not_json")
+        if token in b"[{":
+            opened.append(token)
+            if len(opened) == 2:
+                part, start = name + token, match.start()
+                if part == _RESULTS:
+                    found, start = [], match.end()
+        elif token in b"]}":
+            if not opened or opened.pop() != _OPENS[token]:
+                raise PageRefused("page_not_json")
+            if not opened:
+                end = match.end()
+            elif len(opened) == 1 and part == _INFO:
+                info = body[start : match.end()]
+            elif len(opened) == 1 and part == _RESULTS and found is not None:
+                last = body[start : match.start()].strip(_BLANKS)
+                if last or found:
+                    found.append(last)
+        elif token == b",":
+            if len(opened) == 2 and part == _RESULTS and found is not None:
+                found.append(body[start : match.start()].strip(_BLANKS))
+                start = match.end()
+        elif len(opened) == 1:
+            name = token
+    if opened or end != len(body):
+        raise PageRefused("page_not_json")
+    if found is None:
+        raise PageRefused("page_has_no_results")
+    if b"" in found:
+        raise PageRefused("page_not_json")
+    return found, info

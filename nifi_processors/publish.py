@@ -1,0 +1,180 @@
+"""What becomes of one page: frames for the valid records, dead letters for the rest, and a receipt for the page."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from nifi_processors.contract import contract
+from nifi_processors.errors import FlowFileError
+from nifi_processors.frames import encoder
+from nifi_processors.normalise import FIELDS, NotAUser, normalise
+from nifi_processors.outlet import Message, Outlet
+from nifi_processors.page import Record, records
+from nifi_processors.validate import reasons
+
+MAX_FRAME_BYTES = 900_000  # below what a broker takes by default; a larger one would never be acknowledged
+MAX_DEAD_LETTER_BYTES = 72 * 1024 * 1024  # a record can be a whole page, and then there are its reasons
+
+ATTRIBUTES = ("page.source", "page.seed", "page.size", "page.number", "page.fetched_at")
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """The page that was asked for. number: from 1. fetched_at: microseconds since 1970, UTC."""
+
+    source: str
+    seed: str
+    size: int
+    number: int
+    fetched_at: int
+
+    @property
+    def origin(self) -> str:
+        return f"{self.source}/{self.seed}/{self.size}/{self.number}"
+
+    @classmethod
+    def of(cls, attributes: dict[str, str | None]) -> "Fetch":
+        """From the FlowFile's attributes (ATTRIBUTES); raises FlowFileError when one is absent or no number."""
+        source, seed, size, number, fetched_at = (attributes.get(name) or "" for name in ATTRIBUTES)
+        try:
+            if not source:
+                raise ValueError
+            return cls(source, seed, int(size), int(number), int(fetched_at))
+        except ValueError:
+            told = ", ".join(f"{name}={attributes.get(name)!r}" for name in ATTRIBUTES)
+            raise FlowFileError(
+                f"the FlowFile does not say which page it holds ({told})",
+                "connect PullRun and the stamping of page.fetched_at before this processor",
+            ) from None
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A record that is no row. position: index in the page, from 0. original: the bytes as received."""
+
+    reasons: list[str]
+    position: int
+    original: bytes
+
+    def line(self) -> str:
+        """One line of JSON. Bytes that aren't UTF-8 travel as lone surrogates, so that original comes back exactly."""
+        return json.dumps(
+            {
+                "reasons": self.reasons,
+                "position": self.position,
+                "original": self.original.decode("utf-8", "surrogateescape"),
+            }
+        )
+
+    @classmethod
+    def of(cls, line: bytes) -> "DeadLetter":
+        """From such a line; raises FlowFileError for any other."""
+        try:
+            told = json.loads(line)
+            why, position = told["reasons"], told["position"]
+            if not (isinstance(position, int) and isinstance(why, list) and all(isinstance(code, str) for code in why)):
+                raise ValueError
+            return cls(why, position, told["original"].encode("utf-8", "surrogateescape"))
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            raise FlowFileError(
+                f"not a line of invalid records: {line[:80]!r}", "connect the success of PublishUsers to this processor"
+            ) from None
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """A page's records, each in one of two places. keys: how many distinct ids the messages have."""
+
+    messages: list[Message]
+    invalid: list[DeadLetter]
+    keys: int
+
+    @property
+    def fetched(self) -> int:
+        return len(self.messages) + len(self.invalid)
+
+
+def sort(found: Iterable[Record], fetch: Fetch, flow_version: str, schema_id: int) -> Sorted:
+    """Frames of the valid records, dead letters of the others, both in the order of the page."""
+    encode = encoder(contract("user"), schema_id)
+    messages: list[Message] = []
+    invalid: list[DeadLetter] = []
+    for position, record in enumerate(found):
+        try:
+            texts = normalise(record)
+            why = reasons(texts)
+        except NotAUser as finding:
+            why = [finding.reason]
+        if not why:
+            user: dict[str, Any] = dict(zip(FIELDS, texts, strict=True))
+            user["source"] = fetch.source
+            user["fetched_at"] = fetch.fetched_at
+            user["event_time"] = fetch.fetched_at + position
+            user["flow_version"] = flow_version
+            frame = encode(user)
+            if len(frame) <= MAX_FRAME_BYTES:
+                messages.append((user["id"].encode(), frame))
+                continue
+            why = ["too_large"]
+        invalid.append(DeadLetter(why, position, bytes(record)))
+    return Sorted(messages, invalid, len({key for key, _ in messages}))
+
+
+def receipt(fetch: Fetch, found: Sorted, flow_version: str) -> dict[str, Any]:
+    """What the page receipt says, as page_receipt.avsc has it."""
+    return {
+        "id": fetch.origin,
+        "source": fetch.source,
+        "seed": fetch.seed,
+        "page_size": fetch.size,
+        "page": fetch.number,
+        "fetched": found.fetched,
+        "published": len(found.messages),
+        "keys": found.keys,
+        "invalid": len(found.invalid),
+        "fetched_at": fetch.fetched_at,
+        "flow_version": flow_version,
+    }
+
+
+def publish_page(content: bytes, fetch: Fetch, flow_version: str, topic: str, outlet: Outlet) -> Sorted:
+    """Publish the valid records of a page, then its receipt; returns after Kafka acknowledged all of it.
+
+    Raises PageRefused when content is no page of users, and ProcessorError when a record may not have arrived.
+    """
+    found = sort(records(content, fetch.number), fetch, flow_version, outlet.schema_id(topic, "user"))
+    outlet.send(topic, found.messages, headers=[("page", fetch.origin.encode())])
+    pages = f"{topic}.pages"
+    encode = encoder(contract("page_receipt"), outlet.schema_id(pages, "page_receipt"))
+    outlet.send(pages, [(fetch.origin.encode(), encode(receipt(fetch, found, flow_version)))])
+    return found
+
+
+def publish_dead_letters(content: bytes, fetch: Fetch, flow_version: str, topic: str, outlet: Outlet) -> int:
+    """Publish a page's invalid records to the dead letter topic; returns how many, all acknowledged by Kafka.
+
+    content: JSON lines as DeadLetter.line writes them. Raises ProcessorError.
+    """
+    letters = [DeadLetter.of(line) for line in content.split(b"\n") if line]
+    if letters:
+        encode = encoder(contract("dead_letter"), outlet.schema_id(topic, "dead_letter"))
+        records_out = (dead_letter(letter, fetch, flow_version) for letter in letters)
+        outlet.send(topic, [(record["id"].encode(), encode(record)) for record in records_out])
+    return len(letters)
+
+
+def dead_letter(letter: DeadLetter, fetch: Fetch, flow_version: str) -> dict[str, Any]:
+    """What the dead letter says, as dead_letter.avsc has it."""
+    return {
+        "id": f"{fetch.origin}#{letter.position}",
+        "stage": "flow",
+        "source": fetch.source,
+        "origin": fetch.origin,
+        "position": letter.position,
+        "reasons": letter.reasons,
+        "original": letter.original,
+        "received_at": fetch.fetched_at,
+        "flow_version": flow_version,
+        "schema_id": None,
+    }

@@ -1,0 +1,12 @@
+"""Make NiFi's bridge hand over bytes at once. As it comes, it walks over each byte in Python: 55 ms for a megabyte."""
+
+import binascii
+import contextlib
+
+
+def quicken() -> None:
+    """Register a converter for bytes through py4j's own hook; outside NiFi, without py4j, there is nothing to do."""
+    with contextlib.suppress(ImportError):
+        from py4j.protocol import BYTES_TYPE, register_output_converter  # type: ignore[import-untyped]
+
+        register_output_converter(BYTES_TYPE, lambda text, _gateway: binascii.a2b_base64(text))

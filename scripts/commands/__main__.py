@@ -1,0 +1,48 @@
+"""The command line: `./scripts/pipeline COMMAND`; `./scripts/run` and `./scripts/test` are two of its commands."""
+
+import signal
+import sys
+from types import FrameType
+
+import typer
+
+from nifi_flows.errors import PipelineError
+from scripts.commands import audit, console, cqlsh, down, logs, run, status, test
+
+app = typer.Typer(
+    name="pipeline",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="HTTP sources in, trustworthy rows in Cassandra out.",
+)
+for command in (run.run, status.status, logs.logs, cqlsh.cqlsh, audit.audit, down.down, test.test):
+    app.command(context_settings=getattr(command, "context_settings", None))(command)
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> int:
+    signal.signal(signal.SIGTERM, _terminated)  # to clean up as after Ctrl-C
+    try:
+        app(prog_name="pipeline", standalone_mode=False)
+    except typer.Exit as ended:
+        return ended.exit_code
+    except PipelineError as error:
+        return console.fail(error)
+    except (KeyboardInterrupt, typer.Abort):
+        console.err.print("interrupted")
+        return console.INTERRUPTED_EXIT
+    except typer._click.exceptions.ClickException as error:
+        error.show()
+        return error.exit_code
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read the output has left, as `head` does
+        return 0
+    return 0
+
+
+sys.exit(main())

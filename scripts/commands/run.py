@@ -1,0 +1,189 @@
+"""`run`: from nothing to rows in Cassandra; run again, it changes nothing and says what is there."""
+
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+from rich.table import Table
+
+from nifi_flows import connection, deploy
+from nifi_flows.errors import TerminalError, TransientError
+from scripts.commands import console
+from scripts.commands.cqlsh import cqlsh_output
+from scripts.stack import hops, names, settings, stack
+from scripts.stack.engines import cassandra
+from scripts.stack.probe import check_source
+from scripts.stack.provision import build_processors, provision
+from scripts.stack.stack import Stack
+
+_FIRST_ROW = 120  # seconds from the deploy to the first row before we say that something is wrong
+_SAMPLE = (
+    "SELECT first_name, last_name, email_domain, age, age_group, country_code, region, source "
+    "FROM created_users LIMIT 5"
+)
+
+
+def run(
+    source: Annotated[
+        str | None, typer.Option(help="URL of a randomuser.me-like API, or 'embedded' for our own.")
+    ] = None,
+    seed: Annotated[str | None, typer.Option(help="Seed of the pull run; a new seed is a new run.")] = None,
+    pages: Annotated[int | None, typer.Option(min=0, help="Pages to pull; 0 goes on for ever.")] = None,
+    page_size: Annotated[int | None, typer.Option(min=1, max=5000, help="Users a page.")] = None,
+    interval: Annotated[float | None, typer.Option(min=0, help="Least seconds from page to page.")] = None,
+    invalid_share: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Part of the embedded source's users to break on purpose.")
+    ] = None,
+) -> None:
+    """Set up everything, start the engines, deploy the flow and show rows arriving in Cassandra.
+
+    What is not given stays as it is deployed; at first it is the embedded source and 10 pages of 1,000 users.
+    """
+    begun = time.monotonic()
+    configured = settings.load()
+    wanted = _run_parameters(configured, source, seed, pages, page_size, interval)
+    if source not in (None, "embedded"):
+        check_source(wanted["source.url"])
+    made = stack.configure(configured, invalid_share)
+    version = build_processors(configured)
+    with _undone_on_failure(made):
+        _start(made)
+        provision(made)
+        _step("Deploying the flow")
+        with connection.connected(made.nifi):
+            connection.allow_everything()
+            deployed = deploy.deploy(
+                deploy.load(names.FLOW), {**_environment(made, version), **_defaults(made, wanted), **wanted}
+            )
+        console.err.print(f"  users: {', '.join(deployed.changes) or 'nothing to change'}")
+        _watch(made, begun)
+    _show(made)
+
+
+def _run_parameters(
+    configured: settings.Settings,
+    source: str | None,
+    seed: str | None,
+    pages: int | None,
+    page_size: int | None,
+    interval: float | None,
+) -> dict[str, str]:
+    """The flow's parameters that the user named."""
+    parameters: dict[str, str] = {}
+    if source == "embedded":
+        parameters |= {"source.url": configured.source, "source.name": "embedded"}
+    elif source is not None:
+        host = urlsplit(source).hostname
+        if urlsplit(source).scheme not in ("http", "https") or not host:
+            raise TerminalError(f"{source!r} is no HTTP URL", "give one such as https://randomuser.me/api/")
+        parameters |= {"source.url": source, "source.name": host}
+    for name, value in (
+        ("run.seed", seed),
+        ("run.pages", pages),
+        ("run.page.size", page_size),
+        ("run.interval", None if interval is None else f"{round(interval * 1000)} ms"),
+    ):
+        if value is not None:
+            parameters[name] = str(value)
+    return parameters
+
+
+def _environment(made: Stack, version: str) -> dict[str, str]:
+    return {
+        "kafka.brokers": made.settings.kafka,
+        "registry.url": made.settings.registry,
+        "flow.version": version[:12],
+    }
+
+
+def _defaults(made: Stack, wanted: Mapping[str, str]) -> dict[str, str]:
+    """The embedded source's address, unless another source is asked for or deployed."""
+    group = deploy.find_group("users")
+    deployed = deploy.parameters(group)["source.name"] if group else "embedded"
+    return {"source.url": made.settings.source} if deployed == "embedded" and "source.url" not in wanted else {}
+
+
+@contextmanager
+def _undone_on_failure(made: Stack) -> Iterator[None]:
+    """Stop what this command started when it fails or is interrupted; a stack that ran before is left alone."""
+    was_running = made.supervisor.running()
+    try:
+        yield
+    except BaseException:
+        if not was_running:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not stop the cleaning up
+            console.err.print("Stopping what was started")
+            made.supervisor.stop()
+        raise
+
+
+def _start(made: Stack) -> None:
+    stack.start(made)
+    _step("Starting the engines")
+    stack.start_engines(made, [engine.name for engine in made.engines if engine.name != "consumer"], _report)
+
+
+def _watch(made: Stack, begun: float) -> None:
+    """Wait for the first row, then for a finite run to arrive in full, saying how far it is."""
+    deadline = time.monotonic() + _FIRST_ROW
+    arrived = False
+    with cassandra.session(made.settings, made.credentials) as session, connection.connected(made.nifi):
+        stack.start_engines(made, ["consumer"], _report)
+        _step("Waiting for rows")
+        shown = ""
+        while True:
+            flow, lag = hops.flow("users"), hops.lag(made.settings)
+            if not arrived and hops.any_row(session):
+                arrived = True
+                console.err.print(f"  first row after {time.monotonic() - begun:.0f} s")
+            if arrived and (flow.pages == 0 or (hops.at_rest(flow) and lag == 0)):
+                return
+            if not arrived and time.monotonic() > deadline:
+                raise TransientError(
+                    f"no row after {_FIRST_ROW} s: {hops.describe(flow)}, {lag} frames not yet consumed",
+                    "./scripts/pipeline logs nifi, ./scripts/pipeline logs consumer",
+                )
+            line = f"  {hops.describe(flow)}, {lag} frames not yet consumed"
+            if line != shown:
+                console.err.print(line)
+                shown = line
+            time.sleep(1)
+
+
+def _show(made: Stack) -> None:
+    engines = Table("engine", "address", title="Running", title_justify="left", box=None, pad_edge=False)
+    for engine in made.engines:
+        engines.add_row(engine.title, engine.address)
+    console.out.print(engines)
+    console.out.print()
+    counts = Table("hop", "count", title="Counts", title_justify="left", box=None, pad_edge=False)
+    with cassandra.session(made.settings, made.credentials) as session:
+        for hop, count in hops.totals(made.settings, session).items():
+            counts.add_row(hop, f"{count:,}")
+    console.out.print(counts)
+    console.out.print("\nA few rows of spark_streams.created_users", style="italic")
+    console.out.print(cqlsh_output(made.settings, _SAMPLE))
+    console.out.print(
+        "Look further\n"
+        "  ./scripts/pipeline audit              prove that every user is a row or a dead letter\n"
+        "  ./scripts/pipeline cqlsh              ask Cassandra; scripts/inspect.cql holds queries worth running\n"
+        "  ./scripts/pipeline status             the engines and the flow now; logs ENGINE for what they say\n"
+        "  ./scripts/run --seed another          pull other users; --invalid-share 0.02 breaks some of them\n"
+        "Stop\n"
+        "  ./scripts/pipeline down               keeps the data; --wipe removes it",
+        markup=False,
+    )
+
+
+def _step(text: str) -> None:
+    console.err.print(text, style="bold")
+
+
+def _report(engine: str, state: str) -> None:
+    if state != "starting":
+        console.err.print(f"  {engine}: {state}", markup=False)

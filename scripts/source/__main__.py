@@ -1,0 +1,41 @@
+"""Serve invented users: `python -m scripts.source --port 8000`."""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+
+from .server import HOST, make_app, serve
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m scripts.source", description=__doc__)
+    parser.add_argument("--port", type=port, default=8000, help="port on loopback, 0 for any free one (8000)")
+    parser.add_argument("--invalid-share", type=share, default=0.0, help="part of users to break, 0.0 to 1.0 (0.0)")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        asyncio.run(serve(make_app(arguments.invalid_share), arguments.port))
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        print(f"source: cannot listen on {HOST}:{arguments.port}: {reason}; use another --port", file=sys.stderr)
+        return 1
+    return 0
+
+
+def port(text: str) -> int:
+    """Read a port; argparse names this function where the text is no number."""
+    if not 0 <= (number := int(text)) <= 65_535:
+        raise argparse.ArgumentTypeError(f"not between 0 and 65535: {text}")
+    return number
+
+
+def share(text: str) -> float:
+    if not 0.0 <= (part := float(text)) <= 1.0:
+        raise argparse.ArgumentTypeError(f"not between 0.0 and 1.0: {text}")
+    return part
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""Users broken on purpose, and the reason codes that whoever reads them must give.
+
+Whether a user is broken, and how, is a function of seed and index alone. The others keep their bytes, and who is broken
+at some share is broken in the same way at every greater one.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from . import people
+
+User = dict[str, Any]
+
+
+class Kind(NamedTuple):
+    """A way to break a user, and the codes it then deserves, in the order of the schema's fields."""
+
+    breaking: Callable[[User], Any]
+    reasons: tuple[str, ...]
+
+
+def _without(*path: str) -> Callable[[User], Any]:
+    def breaking(user: User) -> Any:
+        del _parent(user, path)[path[-1]]
+        return user
+
+    return breaking
+
+
+def _changed(change: Callable[[str], object], *path: str) -> Callable[[User], Any]:
+    def breaking(user: User) -> Any:
+        parent = _parent(user, path)
+        parent[path[-1]] = change(parent[path[-1]])
+        return user
+
+    return breaking
+
+
+def _as(value: object, *path: str) -> Callable[[User], Any]:
+    return _changed(lambda _: value, *path)
+
+
+def _parent(user: User, path: tuple[str, ...]) -> User:
+    for key in path[:-1]:
+        user = user[key]
+    return user
+
+
+KINDS = {
+    "record_null": Kind(lambda _: None, ("not_an_object",)),
+    "record_text": Kind(lambda user: user["email"], ("not_an_object",)),
+    "record_array": Kind(lambda user: [user], ("not_an_object",)),
+    "login_missing": Kind(_without("login"), ("missing:id",)),
+    "uuid_null": Kind(_as(None, "login", "uuid"), ("missing:id",)),
+    "uuid_not_a_uuid": Kind(_changed(lambda uuid: uuid[:-1] + "x", "login", "uuid"), ("not_uuid:id",)),
+    "name_missing": Kind(_without("name"), ("missing:first_name", "missing:last_name")),
+    "first_name_blank": Kind(_as("  ", "name", "first"), ("missing:first_name",)),
+    "first_name_number": Kind(_as(7, "name", "first"), ("not_text:first_name",)),
+    "last_name_null": Kind(_as(None, "name", "last"), ("missing:last_name",)),
+    "email_missing": Kind(_without("email"), ("missing:email",)),
+    "email_null": Kind(_as(None, "email"), ("missing:email",)),
+    "email_array": Kind(_changed(lambda email: [email], "email"), ("not_text:email",)),
+    "email_without_at": Kind(_changed(lambda email: email.replace("@", "."), "email"), ("not_email:email",)),
+    "email_two_ats": Kind(_changed(lambda email: f"{email}@example.com", "email"), ("not_email:email",)),
+    "email_without_domain": Kind(_changed(lambda email: email.partition("@")[0] + "@", "email"), ("not_email:email",)),
+    "dob_no_such_day": Kind(_as("1977-13-32T25:61:00.000Z", "dob", "date"), ("not_a_date:dob",)),
+    "dob_words": Kind(_as("a Tuesday in spring", "dob", "date"), ("not_a_date:dob",)),
+}
+NAMES = tuple(KINDS)
+
+REASONS: dict[str, tuple[str, ...]] = {name: kind.reasons for name, kind in KINDS.items()}
+
+
+def invalid_kind(seed: str, index: int, share: float) -> str | None:
+    """Return the kind (a key of REASONS) of the user that the seed has at the index, or None for a valid one.
+
+    share: part of all users that is invalid, 0.0 to 1.0.
+    """
+    digest = blake2b(f"{index}\0{seed}".encode(errors="surrogatepass"), digest_size=16, person=b"invalid").digest()
+    if int.from_bytes(digest[:8], "big") >= share * 2**64:
+        return None
+    return NAMES[int.from_bytes(digest[8:], "big") % len(NAMES)]
+
+
+def broken(user: bytes, kind: str) -> bytes:
+    """Break a valid user's JSON in one of the kinds."""
+    return json.dumps(KINDS[kind].breaking(json.loads(user)), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def users(seed: str, indices: range, nationalities: Iterable[str] = (), share: float = 0.0) -> Iterator[bytes]:
+    """Yield the same as people.users, with the share of them broken."""
+    valid = people.users(seed, indices, nationalities)
+    if not share:
+        return valid
+    kinds = (invalid_kind(seed, index, share) for index in indices)
+    return (broken(user, kind) if kind else user for user, kind in zip(valid, kinds, strict=True))

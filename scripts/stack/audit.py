@@ -1,0 +1,87 @@
+"""The sum that proves conservation: every record that a source handed over is a row or a dead letter."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from scripts.stack.hops import Flow, Frames
+
+_NAMED = 5  # pages or keys that a finding names before it only counts
+
+
+@dataclass(frozen=True)
+class Audit:
+    """counts: hop -> number, in the order of the data path. reasons: dead letters by reason code.
+
+    findings: what does not add up, in words; empty when everything does.
+    """
+
+    counts: dict[str, int]
+    reasons: dict[str, int]
+    findings: list[str]
+
+
+def audit(
+    flow: Flow,
+    receipts: Mapping[str, Mapping[str, Any]],
+    frames: Frames,
+    letters: Mapping[str, Mapping[str, Any]],
+    rows: set[UUID],
+) -> Audit:
+    """Hold what each hop says against the next one; see `hops` for the shapes."""
+    keys: set[UUID] = set().union(*frames.keys.values())
+    refused = {name for name, letter in letters.items() if letter["stage"] == "consumer"}
+    refused_keys = len(refused - frames.undecodable)
+    invalid = Counter(letter["origin"] for letter in letters.values() if letter["stage"] == "flow")
+    counts = {
+        "pages": len(receipts),
+        "users fetched": sum(receipt["fetched"] for receipt in receipts.values()),
+        "users published": sum(receipt["published"] for receipt in receipts.values()),
+        "users invalid": sum(receipt["invalid"] for receipt in receipts.values()),
+        "frames in topic": frames.count,
+        "distinct keys in topic": len(keys),
+        "dead letters of the flow": sum(invalid.values()),
+        "dead letters of the consumer": len(refused),
+        "rows": len(rows),
+    }
+    findings = [*_pages_missing(flow, receipts)]
+    for name, receipt in receipts.items():
+        if receipt["fetched"] != receipt["published"] + receipt["invalid"]:
+            findings.append(
+                f"page {name}: {receipt['fetched']} fetched, but {receipt['published']} published and "
+                f"{receipt['invalid']} invalid"
+            )
+        if invalid[name] != receipt["invalid"]:
+            findings.append(f"page {name}: {receipt['invalid']} invalid, but {invalid[name]} dead letters")
+        held = len(frames.keys.get(name, ()))
+        if held != receipt["keys"] and not (frames.gone and held < receipt["keys"]):
+            findings.append(f"page {name}: {receipt['keys']} keys published, but {held} in the topic")
+    for name in sorted(set(frames.keys) - set(receipts) - {""}):
+        findings.append(f"page {name}: {len(frames.keys[name])} keys in the topic, but no receipt")
+    findings += _sets("keys of the topic without a row", keys - rows, allowed=refused_keys)
+    if not frames.gone:
+        findings += _sets("rows without a frame in the topic", rows - keys)
+    findings += _sets("undecodable frames without a dead letter", frames.undecodable - refused)
+    reasons = Counter(reason for letter in letters.values() for reason in letter["reasons"])
+    return Audit(counts, dict(reasons.most_common()), findings)
+
+
+def _pages_missing(flow: Flow, receipts: Mapping[str, Any]) -> list[str]:
+    """Pages that NiFi's cursor has passed and nobody has a receipt for."""
+    if flow.cursor is None:
+        return []
+    missing = [page for page in range(1, flow.cursor.next_page) if f"{flow.cursor.run}/{page}" not in receipts]
+    if not missing:
+        return []
+    return [f"run {flow.cursor.run}: handed out but without a receipt: pages {_some(missing)}"]
+
+
+def _sets(what: str, offenders: set[Any], allowed: int = 0) -> list[str]:
+    return [f"{what}: {_some(sorted(map(str, offenders)))}"] if len(offenders) > allowed else []
+
+
+def _some(items: list[Any]) -> str:
+    named = ", ".join(str(item) for item in items[:_NAMED])
+    return named + (f" and {len(items) - _NAMED} more" if len(items) > _NAMED else "")

@@ -1,0 +1,211 @@
+"""Cassandra, one node, closed by passwords that are made at the first start."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cassandra.auth import PlainTextAuthProvider
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
+from cassandra.policies import WhiteListRoundRobinPolicy
+
+from nifi_flows.errors import TransientError
+from scripts.stack.credentials import Credentials, write_private
+from scripts.stack.engine import Engine
+from scripts.stack.install import Installed
+from scripts.stack.settings import LOOPBACK, Settings
+
+ROLE = "pipeline"  # what Spark and cqlsh log in as
+_ADMIN = "cassandra"  # the superuser that Cassandra makes; its well-known password is replaced at once
+_HEAP = "512m"
+
+_YAML = """\
+cluster_name: pipeline
+partitioner: org.apache.cassandra.dht.Murmur3Partitioner
+num_tokens: 1
+endpoint_snitch: SimpleSnitch
+seed_provider:
+  - class_name: org.apache.cassandra.locator.SimpleSeedProvider
+    parameters:
+      - seeds: "{host}:{storage}"
+listen_address: {host}
+storage_port: {storage}
+rpc_address: {host}
+start_native_transport: true
+native_transport_port: {port}
+data_file_directories: ["{data}/data"]
+commitlog_directory: "{data}/commitlog"
+hints_directory: "{data}/hints"
+saved_caches_directory: "{data}/saved_caches"
+cdc_raw_directory: "{data}/cdc_raw"
+commitlog_sync: periodic
+commitlog_sync_period: 1000ms
+commitlog_segment_size: 8MiB
+commitlog_total_space: 128MiB
+disk_failure_policy: stop
+commit_failure_policy: stop
+concurrent_reads: 16
+concurrent_writes: 16
+memtable_heap_space: 128MiB
+memtable_offheap_space: 128MiB
+file_cache_size: 64MiB
+key_cache_size: 16MiB
+auto_snapshot: false
+batch_size_warn_threshold: 48KiB
+batch_size_fail_threshold: 50KiB
+authenticator:
+  class_name: PasswordAuthenticator
+authorizer:
+  class_name: CassandraAuthorizer
+role_manager:
+  class_name: CassandraRoleManager
+"""
+
+_LOGBACK = """\
+<configuration>
+  <appender name="OUT" class="ch.qos.logback.core.ConsoleAppender">
+    <encoder><pattern>%date{ISO8601} %-5level %logger{20} %msg%n</pattern></encoder>
+  </appender>
+  <root level="INFO"><appender-ref ref="OUT"/></root>
+</configuration>
+"""
+
+# Cassandra 5.0 reaches into these packages of a JDK 17.
+_EXPORTS = (
+    "java.base/java.lang.ref",
+    "java.base/jdk.internal.misc",
+    "java.management.rmi/com.sun.jmx.remote.internal.rmi",
+    "java.rmi/sun.rmi.registry",
+    "java.rmi/sun.rmi.server",
+    "java.sql/java.sql",
+    "jdk.attach/sun.tools.attach",
+    "jdk.unsupported/sun.misc",
+)
+_OPENS = (
+    "java.base/java.io",
+    "java.base/java.lang",
+    "java.base/java.lang.module",
+    "java.base/java.lang.reflect",
+    "java.base/java.nio",
+    "java.base/java.util",
+    "java.base/jdk.internal.loader",
+    "java.base/jdk.internal.math",
+    "java.base/jdk.internal.module",
+    "java.base/jdk.internal.ref",
+    "java.base/jdk.internal.reflect",
+    "java.base/jdk.internal.util.jar",
+    "java.base/sun.nio.ch",
+    "jdk.management/com.sun.management.internal",
+)
+
+
+def define(settings: Settings, installed: Installed, credentials: Credentials) -> Engine:
+    conf = settings.conf / "cassandra"
+    conf.mkdir(parents=True, exist_ok=True)
+    data = settings.data / "cassandra"
+    (conf / "cassandra.yaml").write_text(
+        _YAML.format(host=LOOPBACK, port=settings.cassandra_port, storage=settings.cassandra_storage_port, data=data)
+    )
+    (conf / "logback.xml").write_text(_LOGBACK)
+    jamm = next(installed.cassandra_lib.glob("jamm-*.jar"))
+    return Engine(
+        name="cassandra",
+        title="Cassandra",
+        command=[
+            str(installed.jdk17 / "bin" / "java"),
+            f"-Xms{_HEAP}",
+            f"-Xmx{_HEAP}",
+            "-XX:MaxDirectMemorySize=256m",
+            "-XX:+UseG1GC",
+            "-Xss256k",
+            f"-javaagent:{jamm}",
+            *(f"--add-exports={package}=ALL-UNNAMED" for package in _EXPORTS),
+            *(f"--add-opens={package}=ALL-UNNAMED" for package in _OPENS),
+            "-Djdk.attach.allowAttachSelf=true",
+            "-Dio.netty.tryReflectionSetAccessible=true",
+            "-Dio.netty.allocator.useCacheForAllThreads=true",
+            "-Dio.netty.allocator.maxOrder=11",
+            f"-Dcassandra.config=file://{conf}/cassandra.yaml",
+            f"-Dcassandra.storagedir={data}",
+            f"-Dlogback.configurationFile=file://{conf}/logback.xml",
+            "-Dcassandra-foreground=yes",
+            "-Dcassandra.ring_delay_ms=0",
+            "-Dcassandra.skip_wait_for_gossip_to_settle=0",
+            "-Dcassandra.superuser_setup_delay_ms=0",
+            "-cp",
+            f"{conf}:{installed.cassandra_lib}/*",
+            "org.apache.cassandra.service.CassandraDaemon",
+        ],
+        folder=settings.home,
+        address=f"{LOOPBACK}:{settings.cassandra_port}",
+        ports={settings.cassandra_port: "Cassandra", settings.cassandra_storage_port: "Cassandra storage"},
+        ready=lambda: _ready(settings, credentials),
+    )
+
+
+@contextmanager
+def session(settings: Settings, credentials: Credentials, admin: bool = False) -> Iterator[Session]:
+    """A CQL session as the pipeline's role, or as the superuser. Raises TransientError when nobody answers."""
+    user, password = (_ADMIN, credentials.cassandra_admin_password) if admin else (ROLE, credentials.cassandra_password)
+    with _connect(settings, user, password) as opened:
+        yield opened
+
+
+@contextmanager
+def _connect(settings: Settings, user: str, password: str) -> Iterator[Session]:
+    profile = ExecutionProfile(load_balancing_policy=WhiteListRoundRobinPolicy([LOOPBACK]), request_timeout=30)
+    cluster = Cluster(
+        [LOOPBACK],
+        port=settings.cassandra_port,
+        auth_provider=PlainTextAuthProvider(user, password),
+        execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+        connect_timeout=10,
+        protocol_version=5,
+    )
+    try:
+        yield cluster.connect()
+    except NoHostAvailable as error:
+        cause = next(iter(error.errors.values()), error) if isinstance(error.errors, dict) else error
+        raise TransientError(
+            f"Cassandra at {LOOPBACK}:{settings.cassandra_port} does not answer: {cause}",
+            "see ./scripts/pipeline logs cassandra",
+        ) from error
+    finally:
+        cluster.shutdown()
+
+
+def secure(settings: Settings, credentials: Credentials) -> None:
+    """Replace the well-known superuser password and make the pipeline's role; harmless when done before."""
+    try:
+        with _connect(settings, _ADMIN, "cassandra") as fresh:
+            fresh.execute(f"ALTER ROLE {_ADMIN} WITH PASSWORD = %s", [credentials.cassandra_admin_password])
+    except TransientError:
+        pass  # the password was replaced before; a wrong one shows in the next lines
+    with session(settings, credentials, admin=True) as opened:
+        opened.execute(
+            f"CREATE ROLE IF NOT EXISTS {ROLE} WITH LOGIN = true AND PASSWORD = %s", [credentials.cassandra_password]
+        )
+
+
+def grant(opened: Session, keyspace: str) -> None:
+    """Let the pipeline's role do everything in its keyspace, and nothing elsewhere. Needs a superuser session."""
+    opened.execute(f"GRANT ALL PERMISSIONS ON KEYSPACE {keyspace} TO {ROLE}")
+
+
+def write_cqlshrc(settings: Settings, credentials: Credentials) -> None:
+    """Put the login where cqlsh finds it, so that no password stands on a command line."""
+    write_private(
+        settings.secrets / "cqlsh_credentials",
+        f"[PlainTextAuthProvider]\nusername = {ROLE}\npassword = {credentials.cassandra_password}\n",
+    )
+
+
+def _ready(settings: Settings, credentials: Credentials) -> str:
+    try:
+        return _release(settings, credentials)
+    except TransientError:
+        secure(settings, credentials)  # at the first start nobody but the well-known superuser can log in
+        return _release(settings, credentials)
+
+
+def _release(settings: Settings, credentials: Credentials) -> str:
+    with session(settings, credentials) as opened:
+        return f"release {opened.execute('SELECT release_version FROM system.local').one()[0]}"

@@ -1,0 +1,100 @@
+"""NiFi, one node on HTTPS with mutual TLS, with its Python framework and the project's processors."""
+
+import os
+import sys
+from pathlib import Path
+
+import requests
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
+from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12Certificate, serialize_java_truststore
+
+from nifi_flows.errors import TerminalError
+from scripts.stack.credentials import ADMIN_IDENTITY, Credentials, write_private
+from scripts.stack.engine import Engine
+from scripts.stack.install import Installed
+from scripts.stack.settings import LOOPBACK, Settings
+
+_HEAP = "1g"
+_TEMPLATES = Path(__file__).parent / "nifi_conf"
+
+
+def define(settings: Settings, installed: Installed, credentials: Credentials) -> Engine:
+    home = settings.data / "nifi"
+    conf = settings.conf / "nifi"
+    conf.mkdir(parents=True, exist_ok=True)
+    home.mkdir(parents=True, exist_ok=True)
+    values = {
+        "host": LOOPBACK,
+        "port": settings.nifi_port,
+        "home": home,
+        "conf": conf,
+        "lib": installed.nifi_lib,
+        "python": sys.executable,
+        "framework": installed.nifi_python_framework,
+        "extensions": extensions(settings),
+        "sensitive_key": credentials.nifi_sensitive_key,
+        "ca": credentials.ca,
+        "certificate": credentials.nifi_certificate,
+        "key": credentials.nifi_key,
+        "admin": ADMIN_IDENTITY,
+    }
+    for template in sorted(_TEMPLATES.iterdir()):
+        write_private(conf / template.name, template.read_text().format(**values))
+    return Engine(
+        name="nifi",
+        title="NiFi",
+        command=[
+            str(installed.jdk21 / "bin" / "java"),
+            f"-Xms{_HEAP}",
+            f"-Xmx{_HEAP}",
+            "-XX:+UseG1GC",
+            *_trust(settings, conf),
+            f"-Dnifi.properties.file.path={conf}/nifi.properties",
+            f"-Dorg.apache.nifi.management.server.address={LOOPBACK}:{settings.nifi_management_port}",
+            "-Djava.awt.headless=true",
+            "-cp",
+            f"{conf}:{installed.nifi_lib}/*",
+            "org.apache.nifi.NiFi",
+        ],
+        folder=home,
+        address=f"https://{LOOPBACK}:{settings.nifi_port}/nifi",
+        ports={settings.nifi_port: "NiFi", settings.nifi_management_port: "NiFi management"},
+        ready=lambda: _ready(settings, credentials),
+        patience=240,
+    )
+
+
+def extensions(settings: Settings) -> Path:
+    """The folder from which NiFi loads the project's Python processors."""
+    return settings.home / "nifi_extensions"
+
+
+def _trust(settings: Settings, conf: Path) -> list[str]:
+    """Java reads no PEM bundle: turn the user's CA bundle, if there is one, into a trust store for InvokeHTTP."""
+    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")
+    if not bundle:
+        return []
+    try:
+        certificates = x509.load_pem_x509_certificates(Path(bundle).read_bytes())
+    except (OSError, ValueError) as error:
+        raise TerminalError(
+            f"the CA bundle {bundle} cannot be read: {error}", "correct REQUESTS_CA_BUNDLE or SSL_CERT_FILE"
+        ) from error
+    store = conf / "trust.p12"
+    # A trust store holds nothing secret; Java merely insists on a password.
+    password = "changeit"
+    named = [PKCS12Certificate(certificate, str(n).encode()) for n, certificate in enumerate(certificates)]
+    write_private(store, serialize_java_truststore(named, BestAvailableEncryption(password.encode())))
+    return [
+        f"-Djavax.net.ssl.trustStore={store}",
+        f"-Djavax.net.ssl.trustStorePassword={password}",
+        "-Djavax.net.ssl.trustStoreType=PKCS12",
+    ]
+
+
+def _ready(settings: Settings, credentials: Credentials) -> str:
+    certificate = (str(credentials.admin_certificate), str(credentials.admin_key))
+    response = requests.get(f"{settings.nifi}/flow/about", cert=certificate, verify=str(credentials.ca), timeout=5)
+    response.raise_for_status()
+    return f"version {response.json()['about']['version']}"

@@ -1,0 +1,30 @@
+"""The names that flow, consumer and tools share."""
+
+from pathlib import Path
+
+from scripts.bootstrap import ROOT
+
+TOPIC = "user_data_topic"
+DEAD_LETTERS = f"{TOPIC}.dlq"
+PAGES = f"{TOPIC}.pages"
+GROUP = "spark_consumer"
+
+USERS_FLOW = Path(ROOT) / "nifi_flows" / "users"
+FLOW = USERS_FLOW / "flow.json"
+SCHEMAS = {
+    TOPIC: USERS_FLOW / "user.avsc",
+    DEAD_LETTERS: USERS_FLOW / "dead_letter.avsc",
+    PAGES: USERS_FLOW / "page_receipt.avsc",
+}
+
+# name -> (partitions, topic configuration). A dead letter can be a whole page, so its topic takes large messages.
+TOPICS: dict[str, tuple[int, dict[str, str]]] = {
+    TOPIC: (4, {}),
+    DEAD_LETTERS: (1, {"max.message.bytes": str(72 * 1024 * 1024)}),
+    PAGES: (1, {}),
+}
+
+
+def subject(topic: str) -> str:
+    """The registry's subject for the values of a topic."""
+    return f"{topic}-value"

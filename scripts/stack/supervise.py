@@ -1,0 +1,193 @@
+"""The supervisor (supervisord) that keeps the engines running, reached over its Unix socket."""
+
+import json
+import shlex
+import subprocess
+import sys
+import time
+import xmlrpc.client
+from collections.abc import Iterable
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+from supervisor.xmlrpc import SupervisorTransport
+
+from nifi_flows.errors import TerminalError, TransientError
+from scripts.bootstrap import ROOT
+from scripts.stack.credentials import write_private
+from scripts.stack.engine import Engine
+from scripts.stack.launch import end_group
+from scripts.stack.settings import Settings
+
+_SOCKET_LIMIT = 100  # bytes; the kernel's own is 108 and supervisord adds a suffix while it starts
+
+_CONFIGURATION = """\
+[supervisord]
+logfile = {home}/logs/supervisor.log
+pidfile = {run}/supervisor.pid
+childlogdir = {home}/logs
+umask = 077
+environment = PYTHONPATH="{root}",PIPELINE_RUN="{run}"
+
+[unix_http_server]
+file = {run}/supervisor.sock
+chmod = 0700
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+"""
+
+_PROGRAM = """
+[program:{name}]
+command = {python} -m scripts.stack.launch {launch_file}
+directory = {root}
+autostart = false
+autorestart = true
+startsecs = 5
+startretries = 3
+stopwaitsecs = 40
+stopasgroup = {whole_group}
+killasgroup = true
+redirect_stderr = true
+stdout_logfile = {home}/logs/{name}.log
+stdout_logfile_maxbytes = 20MB
+stdout_logfile_backups = 2
+"""
+
+
+class Supervisor:
+    """Starts, stops and watches the engines of one stack."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._socket = settings.run / "supervisor.sock"
+
+    def running(self) -> bool:
+        try:
+            self._rpc().getState()
+        except (OSError, HTTPException, xmlrpc.client.Error):
+            return False
+        return True
+
+    def start(self, engines: Iterable[Engine]) -> list[str]:
+        """Write the launch files and bring up supervisord, without starting an engine yet.
+
+        Returns the names of the engines that were running under launch files that no longer hold.
+        """
+        if len(str(self._socket)) > _SOCKET_LIMIT:
+            raise TerminalError(
+                f"the path {self._socket} is too long for a Unix socket",
+                "set PIPELINE_HOME to a folder with a shorter path",
+            )
+        engines = list(engines)
+        changed = [engine.name for engine in engines if write_launch_file(self._settings, engine)]
+        configuration = self._settings.conf / "supervisord.conf"
+        places = {
+            "home": _escaped(self._settings.home),
+            "run": _escaped(self._settings.run),
+            "root": _escaped(ROOT),
+            "python": _escaped(shlex.quote(sys.executable)),
+        }
+        programs = (
+            _PROGRAM.format(
+                name=engine.name,
+                whole_group=str(engine.whole_group).lower(),
+                launch_file=_escaped(shlex.quote(str(self._settings.run / f"{engine.name}.json"))),
+                **places,
+            )
+            for engine in engines
+        )
+        write_private(configuration, _CONFIGURATION.format(**places) + "".join(programs))
+        if self.running():
+            return [name for name in changed if self.state(name) != "STOPPED"]
+        self.end_leftovers()
+        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)]
+        # A session of its own: Ctrl-C in the terminal is for the command, not for the engines.
+        done = subprocess.run(command, start_new_session=True, capture_output=True, text=True, cwd=ROOT, check=False)
+        if done.returncode:
+            raise TerminalError(
+                f"supervisord did not start: {(done.stderr or done.stdout).strip().splitlines()[-1:]}",
+                f"read {self._settings.logs}/supervisor.log",
+            )
+        deadline = time.monotonic() + 20
+        while not self.running():
+            if time.monotonic() > deadline:
+                raise TransientError("supervisord did not answer within 20 s", "run the same command again")
+            time.sleep(0.1)
+        return []
+
+    def start_engine(self, name: str) -> None:
+        """Start one engine unless it runs already; returns at once."""
+        if self.state(name) not in ("RUNNING", "STARTING"):
+            self._rpc().startProcess(name, False)
+
+    def restart_engine(self, name: str) -> None:
+        """Stop one engine and start it again with its launch file as it is now."""
+        if self.state(name) in ("RUNNING", "STARTING"):
+            self._rpc().stopProcess(name, True)
+        self._rpc().startProcess(name, False)
+
+    def state(self, name: str) -> str:
+        """STOPPED, STARTING, RUNNING, BACKOFF, EXITED or FATAL; DOWN when the supervisor itself is."""
+        return str(self._info(name)["statename"])
+
+    def pid(self, name: str) -> int:
+        """Process id of a running engine, else 0."""
+        return int(self._info(name)["pid"])
+
+    def uptime(self, name: str) -> int:
+        """Seconds since the engine's last start, 0 when it does not run."""
+        info = self._info(name)
+        return max(0, info["now"] - info["start"]) if info["pid"] else 0
+
+    def stop(self) -> bool:
+        """Stop every engine and supervisord, and end whatever was left without a supervisor.
+
+        Returns whether there was anything to stop.
+        """
+        was_up = self.running()
+        if was_up:
+            pid = self._rpc().getPID()
+            self._rpc().shutdown()
+            while Path("/proc", str(pid)).exists():
+                time.sleep(0.1)
+        return self.end_leftovers() or was_up
+
+    def end_leftovers(self) -> bool:
+        """End engines whose supervisor was killed; returns whether there were any."""
+        return any([end_group(group_file, patience=30) for group_file in self._settings.run.glob("*.group")])
+
+    def _info(self, name: str) -> dict[str, Any]:
+        try:
+            info: dict[str, Any] = self._rpc().getProcessInfo(name)
+        except (OSError, HTTPException, xmlrpc.client.Error):
+            return {"statename": "DOWN", "pid": 0, "now": 0, "start": 0}
+        return info
+
+    def _rpc(self) -> Any:
+        transport = SupervisorTransport(None, None, f"unix://{self._socket}")
+        return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+
+
+def write_launch_file(settings: Settings, engine: Engine) -> bool:
+    """Put down what `scripts.stack.launch` executes; mode 600, since environments can hold secrets.
+
+    Returns whether that changed anything.
+    """
+    plan = {
+        "command": list(engine.command),
+        "environment": dict(engine.environment),
+        "folder": str(engine.folder),
+        "first": [[str(path), list(command)] for path, command in engine.first],
+    }
+    path, text = settings.run / f"{engine.name}.json", json.dumps(plan, indent=1)
+    if path.exists() and path.read_text() == text:
+        return False
+    write_private(path, text)
+    return True
+
+
+def _escaped(path: object) -> str:
+    """supervisord expands %(names)s in its configuration."""
+    return str(path).replace("%", "%%")

@@ -1,0 +1,75 @@
+"""From Kafka messages to users, or to the reasons why a message is none.
+
+A frame is one zero byte, the writer schema's id in four bytes (big-endian), and the Avro binary. Bytes after a
+complete record are tolerated, as Avro readers do: the record before them is whole and must still keep the contract.
+"""
+
+from collections.abc import Mapping
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.avro.functions import from_avro
+
+# The number that the header names, as text: also ids beyond an int, which only a forged frame has.
+FRAME_ID = "conv(hex(substring(value, 2, 4)), 16, 10)"
+
+# An invalid byte sequence would reach the row as U+FFFD without a word. One separator keeps each text's bytes apart.
+_TEXTS = "concat_ws('\n', {})"
+_TIMES = ("event_time", "fetched_at")
+# The write timestamp rules over every later write to the row: a clock gone wild must not get in.
+_TIME_OK = "user.{0} BETWEEN TIMESTAMP '2000-01-01' AND current_timestamp() + INTERVAL 1 DAY"
+_UUID_OK = (
+    "length(user.id) = 36 AND "
+    "user.id RLIKE '^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}'"
+)
+
+
+def decode(frames: DataFrame, writers: Mapping[int, str], reader: str) -> DataFrame:
+    """Decodes each frame with its own writer schema, all in one pass.
+
+    frames: at least value, offset and what else the caller wants to keep. writers: schema id -> Avro JSON, at least
+    one, each able to be resolved to reader. Adds
+
+    - schema_id int: the frame's schema if it is among the writers, else null
+    - user struct: the record in the reader's shape; its fields are null when the frame didn't decode
+    - reasons array<string>: why this is no user; null for a good one
+    """
+    head = F.substring("value", 1, 5)
+    body = F.expr("substring(value, 6)")
+    options = {"avroSchema": reader, "mode": "PERMISSIVE"}
+    ids, users = [], []
+    for schema_id, writer in sorted(writers.items()):
+        is_this = head == F.lit(bytearray(b"\0" + schema_id.to_bytes(4, "big")))
+        ids.append((is_this, F.lit(schema_id)))
+        users.append((is_this, from_avro(body, writer, options)))
+    # two steps, or the optimizer would decode once for each use of a field
+    decoded = frames.withColumns({"schema_id": _case(ids), "user": _case(users)})
+    texts = [f.name for f in decoded.schema["user"].dataType.fields if f.dataType.typeName() == "string"]  # type: ignore[attr-defined]
+    return decoded.withColumn("reasons", F.expr(_reasons(texts)))
+
+
+def _case(branches: list[tuple[Column, Column]]) -> Column:
+    (condition, value), *rest = branches
+    chosen = F.when(condition, value)
+    for condition, value in rest:
+        chosen = chosen.when(condition, value)
+    return chosen
+
+
+def _reasons(texts: list[str]) -> str:
+    joined = _TEXTS.format(", ".join(f"user.{name}" for name in texts))
+    rules = {
+        "not_uuid:id": _UUID_OK,
+        "not_utf8": f"CAST({joined} AS BINARY) = encode({joined}, 'UTF-8')",
+        **{f"bad_{name}": _TIME_OK.format(name) for name in _TIMES},
+    }
+    broken = ", ".join(f"IF({rule}, NULL, '{reason}')" for reason, rule in rules.items())
+    return f"""CASE
+        WHEN value IS NULL OR length(value) = 0 THEN array('no_value')
+        WHEN substring(value, 1, 1) <> X'00' THEN array('bad_magic')
+        WHEN length(value) < 6 THEN array('too_short')
+        WHEN schema_id IS NULL THEN array(concat('unknown_schema:', {FRAME_ID}))
+        WHEN user.id IS NULL THEN array('not_avro')
+        WHEN {" AND ".join(f"({rule})" for rule in rules.values())} THEN NULL
+        ELSE split(concat_ws(' ', {broken}), ' ')
+    END"""

@@ -1,0 +1,60 @@
+"""What a row says beyond its record: every cell is a function of the record alone, so a replay writes the same."""
+
+import csv
+from functools import cache
+from pathlib import Path
+
+from pyspark.sql import DataFrame
+
+from spark_consumer.table import COLUMNS
+
+# Dates count as they are written, without their time of day or zone: a birthday is a day of a calendar, not an instant.
+_DATE = r"IF({0} RLIKE '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}([T ]|$)', CAST(substring({0}, 1, 10) AS DATE), NULL)"
+# 29 February comes of age on 1 March of a common year; months_between would let 28 February do.
+_AS_NUMBER = "(year({0}) * 10000 + month({0}) * 100 + day({0}))"
+_YEARS = f"({_AS_NUMBER.format('event_date')} - {_AS_NUMBER.format('birth_date')}) div 10000"
+
+_AGE_GROUPS = ((17, "0-17"), (24, "18-24"), (34, "25-34"), (44, "35-44"), (54, "45-54"), (64, "55-64"))
+_AGE_GROUP = (
+    f"CASE {' '.join(f'WHEN age <= {last} THEN {name!r}' for last, name in _AGE_GROUPS)} WHEN age > 64 THEN '65+' END"
+)
+
+_EXTRA = {
+    "full_name": "concat_ws(' ', first_name, last_name)",
+    "email_domain": "IF(email LIKE '%@_%', lower(substring_index(email, '@', -1)), NULL)",
+    "age_group": _AGE_GROUP,
+    "tenure_days": "IF(joined_date <= event_date, datediff(event_date, joined_date), NULL)",
+}
+
+
+def enrich(users: DataFrame) -> DataFrame:
+    """From the contract's fields and schema_id to the table's columns in their order, and write_micros bigint, the
+    row's write timestamp in microseconds UTC. What cannot be told is null: a date that doesn't parse, a birth or a
+    registration after the event, a country outside countries.csv. Expects the session's time zone to be UTC."""
+    dated = users.selectExpr(
+        "*",
+        "CAST(event_time AS DATE) AS event_date",
+        f"{_DATE.format('dob')} AS birth_date",
+        f"{_DATE.format('registered_date')} AS joined_date",
+        f"{_countries()}[lower(trim(country))] AS place",
+    )
+    aged = dated.selectExpr("*", f"CAST(IF(birth_date <= event_date, {_YEARS}, NULL) AS INT) AS age")
+    extra = {**_EXTRA, "country_code": "place.code", "region": "place.region"}
+    columns = [f"{extra[name]} AS {name}" if name in extra else name for name in COLUMNS]
+    return aged.selectExpr(*columns, "unix_micros(event_time) AS write_micros")
+
+
+@cache
+def _countries() -> str:
+    """countries.csv as a constant SQL map: country name in lower case -> struct(code, region)."""
+    with (Path(__file__).parent / "countries.csv").open(encoding="utf-8", newline="") as file:
+        pairs = [
+            f"""{_quoted(row["country"].lower())}, """
+            f"""named_struct('code', {_quoted(row["code"])}, 'region', {_quoted(row["region"])})"""
+            for row in csv.DictReader(file)
+        ]
+    return f"map({', '.join(pairs)})"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

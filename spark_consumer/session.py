@@ -1,0 +1,49 @@
+"""The Spark session: only what belongs to the application. Master, jars, memory and secrets are the deployment's,
+in the spark-defaults.conf of SPARK_CONF_DIR."""
+
+from pyspark.sql import SparkSession
+
+from spark_consumer.settings import ConsumerSettings, load_settings
+
+# Avro believes the length that a frame claims and allocates it before it reads. A Kafka message is at most a few
+# megabytes, so nothing honest is longer; a false length then is a dead letter instead of an executor out of memory.
+_LONGEST_VALUE = 8 * 1024 * 1024
+JAVA_OPTIONS = " ".join(
+    [
+        *(
+            f"-Dorg.apache.avro.limits.{limit}={_LONGEST_VALUE}"
+            for limit in ("string.maxLength", "bytes.maxLength", "collectionItems.maxLength")
+        ),
+        # Cassandra warns about every batch of more than 5 KiB; logged, that is a line of text for each 20 rows
+        "-Ddatastax-java-driver.advanced.request.log-warnings=false",
+    ]
+)
+
+
+def create_spark_connection(settings: ConsumerSettings | None = None) -> SparkSession:
+    """The consumer's session on the master that spark-defaults.conf names."""
+    settings = settings or load_settings()
+    options = {
+        # every cell is a function of its record alone, so never of the machine's time zone
+        "spark.sql.session.timeZone": "UTC",
+        # a text that doesn't parse is an absent value, not a failed batch
+        "spark.sql.ansi.enabled": "false",
+        "spark.sql.streaming.metricsEnabled": "true",
+        # whoever reaches the web page must not be able to stop the stream
+        "spark.ui.killEnabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.driver.defaultJavaOptions": JAVA_OPTIONS,
+        "spark.executor.defaultJavaOptions": JAVA_OPTIONS,
+        "spark.cassandra.output.ignoreNulls": "true",
+        # Every key is a partition of its own, so grouping by partition would make batches of one row. On a ring,
+        # replica_set in spark-defaults.conf would spare the coordinator a hop.
+        "spark.cassandra.output.batch.grouping.key": "none",
+        "spark.cassandra.output.batch.size.bytes": str(settings.batch_bytes),
+        "spark.cassandra.output.concurrent.writes": str(settings.concurrent_writes),
+    }
+    builder = SparkSession.builder.appName(settings.group)
+    for name, value in options.items():
+        builder = builder.config(name, value)
+    spark = builder.getOrCreate()
+    spark.sparkContext.setLogLevel("WARN")
+    return spark

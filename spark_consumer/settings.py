@@ -1,0 +1,42 @@
+"""What an operator may set, each as an environment variable CONSUMER_<NAME>; nothing secret is among them."""
+
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from spark_consumer.errors import TerminalError
+
+
+class ConsumerSettings(BaseSettings):
+    """Settings of one consumer; frozen, so that what was checked at the start stays true."""
+
+    model_config = SettingsConfigDict(env_prefix="CONSUMER_", frozen=True)
+
+    kafka_brokers: str
+    """host:port, several with commas"""
+    registry_url: str
+    """root of the Confluent API, without a trailing slash, such as http://127.0.0.1:8081/apis/ccompat/v7"""
+    checkpoint_dir: str
+    """directory or URI that driver and executors share; the stream's only memory of where it is"""
+
+    topic: str = "user_data_topic"
+    dead_letter_topic: str = "user_data_topic.dlq"
+    group: str = "spark_consumer"
+    """consumer group that shows finished offsets to lag tools"""
+
+    trigger_seconds: Annotated[float, Field(ge=0)] = 1.0
+    max_offsets_per_trigger: Annotated[int, Field(gt=0)] = 50_000
+    batch_bytes: Annotated[int, Field(gt=0)] = 8_192
+    """bytes of values in one Cassandra batch, before what Cassandra adds for each cell"""
+    concurrent_writes: Annotated[int, Field(gt=0)] = 8
+    """Cassandra batches under way at once, for each task"""
+
+
+def load_settings() -> ConsumerSettings:
+    """The settings in the environment; raises TerminalError naming each variable that is wrong or missing."""
+    try:
+        return ConsumerSettings.model_validate({})
+    except ValidationError as error:
+        wrong = "; ".join(f"CONSUMER_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        raise TerminalError(f"settings: {wrong}", "set these environment variables") from error

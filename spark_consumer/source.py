@@ -1,0 +1,23 @@
+"""Where frames come from."""
+
+from pyspark.sql import DataFrame, SparkSession
+
+from spark_consumer.settings import ConsumerSettings, load_settings
+
+
+def connect_to_kafka(spark: SparkSession, settings: ConsumerSettings | None = None) -> DataFrame:
+    """The stream of Kafka messages: key, value, topic, partition, offset, timestamp, timestampType.
+
+    From the earliest offset at first, from the checkpoint afterwards. Offsets that vanished (retention, a topic made
+    anew) stop the stream instead of being skipped.
+    """
+    settings = settings or load_settings()
+    return (
+        spark.readStream.format("kafka")
+        .option("kafka.bootstrap.servers", settings.kafka_brokers)
+        .option("subscribe", settings.topic)
+        .option("startingOffsets", "earliest")
+        .option("failOnDataLoss", "true")
+        .option("maxOffsetsPerTrigger", settings.max_offsets_per_trigger)
+        .load()
+    )

@@ -1,0 +1,54 @@
+"""From rows to Cassandra."""
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.window import Window
+
+from spark_consumer.table import KEYSPACE, TABLE
+
+_CASSANDRA = "org.apache.spark.sql.cassandra"
+
+
+def last_per_key(users: DataFrame) -> DataFrame:
+    """One user for each id: the latest by event time, then by place in the topic.
+
+    users: the contract's fields, partition and offset. The write timestamp settles what spans batches; within a
+    batch this settles ties and spares writes.
+    """
+    parallelism = users.sparkSession.sparkContext.defaultParallelism
+    newest_first = Window.partitionBy("id").orderBy(F.desc("event_time"), F.desc("partition"), F.desc("offset"))
+    return (
+        users.withColumn("id", F.lower("id"))
+        # said here, because the checkpoint would freeze spark.sql.shuffle.partitions as it was on the first day
+        .repartition(parallelism, "id")
+        .withColumn("place", F.row_number().over(newest_first))
+        .where("place = 1")
+        .drop("place")
+    )
+
+
+def upsert(rows: DataFrame) -> None:
+    """Writes rows as of their write_micros: an older write changes nothing that is newer, nulls leave what is there.
+
+    rows: columns of the table, and write_micros. Returns when Cassandra has acknowledged every row; raises what the
+    connector raises, with some rows written: writing them again is harmless.
+    """
+    (
+        rows.write.format(_CASSANDRA)
+        .mode("append")
+        .options(keyspace=KEYSPACE, table=TABLE, writetime="write_micros")
+        .save()
+    )
+
+
+def live_columns(spark: SparkSession) -> dict[str, str]:
+    """As table.live_columns, through the connector's own session: the consumer needs no credentials of its own."""
+    connector = spark._jvm.com.datastax.spark.connector.cql.CassandraConnector  # type: ignore[union-attr]
+    session = connector.apply(spark.sparkContext._jsc.sc().getConf()).openSession()
+    try:
+        keyspace = session.getMetadata().getKeyspace(KEYSPACE)
+        table = keyspace.get().getTable(TABLE) if keyspace.isPresent() else keyspace
+        columns = table.get().getColumns().values() if table.isPresent() else []
+        return {column.getName().asInternal(): column.getType().asCql(False, False) for column in columns}
+    finally:
+        session.close()

@@ -1,0 +1,106 @@
+"""The consumer around its stream: settings, lag, exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from kafka.errors import CoordinatorNotAvailableError
+from kafka.structs import OffsetAndMetadata, TopicPartition
+
+from spark_consumer.errors import TerminalError
+from spark_consumer.lag import LagListener, Offsets, end_offsets, newly_read
+from spark_consumer.settings import load_settings
+
+WANTED = {"KAFKA_BROKERS": "b:1", "REGISTRY_URL": "http://r", "CHECKPOINT_DIR": "/c"}
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("CONSUMER_")]:
+        monkeypatch.delenv(name)
+    for name, value in WANTED.items():
+        monkeypatch.setenv(f"CONSUMER_{name}", value)
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONSUMER_TRIGGER_SECONDS", "0.25")
+    settings = load_settings()
+    assert (settings.kafka_brokers, settings.trigger_seconds, settings.topic) == ("b:1", 0.25, "user_data_topic")
+
+
+def test_wrong_settings_are_named_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CONSUMER_REGISTRY_URL")
+    monkeypatch.setenv("CONSUMER_MAX_OFFSETS_PER_TRIGGER", "0")
+    with pytest.raises(TerminalError) as caught:
+        load_settings()
+    assert "CONSUMER_REGISTRY_URL: Field required" in str(caught.value)
+    assert "CONSUMER_MAX_OFFSETS_PER_TRIGGER: Input should be greater than 0" in str(caught.value)
+
+
+def run_consumer(**environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "spark_consumer.main"],
+        env={name: value for name, value in os.environ.items() if not name.startswith("CONSUMER_")} | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_the_process_says_in_one_line_what_somebody_must_mend() -> None:
+    ended = run_consumer(CONSUMER_KAFKA_BROKERS="127.0.0.1:1")
+    assert ended.returncode == 2
+    [line] = ended.stderr.splitlines()
+    assert "CONSUMER_REGISTRY_URL: Field required" in line
+
+
+def progress(batch: int, end: dict[str, dict[str, int]]) -> Any:
+    source = SimpleNamespace(startOffset=None, endOffset=json.dumps(end))
+    return SimpleNamespace(
+        progress=SimpleNamespace(batchId=batch, sources=[source], durationMs={"triggerExecution": 100})
+    )
+
+
+class Group:
+    def __init__(self, *failures: Exception) -> None:
+        self.failures = list(failures)
+        self.committed: list[dict[tuple[str, int], int]] = []
+
+    def __call__(self, offsets: Offsets) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.committed.append({(at.topic, at.partition): to.offset for at, to in offsets.items()})
+
+
+def test_each_finished_batch_is_committed() -> None:
+    group = Group()
+    listener = LagListener(group)
+    listener.onQueryProgress(progress(0, {"users": {"0": 5, "1": 3}}))
+    listener.onQueryProgress(progress(1, {"users": {"0": 9, "1": 3}}))
+    assert group.committed == [{("users", 0): 5, ("users", 1): 3}, {("users", 0): 9, ("users", 1): 3}]
+
+
+@pytest.mark.parametrize("failure", [CoordinatorNotAvailableError("not yet"), OSError("no broker")])
+def test_a_commit_that_fails_stops_nothing_and_is_made_good_when_idle(failure: Exception) -> None:
+    group = Group(failure)
+    listener = LagListener(group)
+    listener.onQueryProgress(progress(0, {"users": {"0": 5}}))
+    assert group.committed == []
+    listener.onQueryIdle(SimpleNamespace())
+    listener.onQueryIdle(SimpleNamespace())
+    assert group.committed == [{("users", 0): 5}]
+
+
+def test_end_offsets_are_what_a_group_commits() -> None:
+    assert end_offsets('{"users":{"0":12}}') == {TopicPartition("users", 0): OffsetAndMetadata(12, "", -1)}
+    assert end_offsets(None) == {}
+    assert end_offsets("null") == {}
+
+
+def test_frames_of_a_batch_are_counted_by_offsets() -> None:
+    assert newly_read('{"users":{"0":10,"1":4}}', '{"users":{"0":12,"1":4,"2":3}}') == 5
+    assert newly_read(None, '{"users":{"0":12}}') == 12

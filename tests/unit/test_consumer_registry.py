@@ -1,0 +1,127 @@
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from tenacity import wait_none
+
+from spark_consumer import registry
+from spark_consumer.errors import TerminalError, TransientError
+from spark_consumer.registry import WriterSchemas, registered_id
+
+
+class FakeRegistry:
+    """The Confluent API over a dict: "METHOD /path" -> answer, or a list of answers to give in turn."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Any] = {}
+        self.asked: list[str] = []
+        fake = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                call = f"{self.command} {self.path.partition('?')[0]}"
+                fake.asked.append(call)
+                answer = fake.answers.get(call, 404)
+                if isinstance(answer, list) and answer and answer[0] in (500, 503):
+                    answer = answer.pop(0)
+                status, body = (answer, {}) if isinstance(answer, int) else (200, answer)
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(json.dumps(body).encode())
+
+            do_POST = do_GET
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRegistry]:
+    monkeypatch.setattr(registry._ask.retry, "wait", wait_none())
+    fake = FakeRegistry()
+    yield fake
+    fake.server.shutdown()
+    fake.server.server_close()
+
+
+def version(id: int, **more: Any) -> dict[str, Any]:
+    return {"id": id, "schema": f"schema {id}", **more}
+
+
+def test_a_refresh_reads_only_what_is_new(fake: FakeRegistry) -> None:
+    fake.answers = {"GET /subjects/u-value/versions": [1], "GET /subjects/u-value/versions/1": version(17)}
+    writers = WriterSchemas(fake.url, "u-value")
+    assert writers.refresh()
+    assert writers() == {17: "schema 17"}
+    assert not writers.refresh()
+    fake.answers |= {"GET /subjects/u-value/versions": [1, 2], "GET /subjects/u-value/versions/2": version(40)}
+    assert writers.refresh()
+    assert writers() == {17: "schema 17", 40: "schema 40"}
+    assert fake.asked.count("GET /subjects/u-value/versions/1") == 1
+
+
+def test_a_subject_without_versions_knows_nothing(fake: FakeRegistry) -> None:
+    writers = WriterSchemas(fake.url, "u-value")
+    assert not writers.refresh()
+    assert writers() == {}
+
+
+def test_what_is_no_avro_of_one_piece_is_no_writer(fake: FakeRegistry) -> None:
+    fake.answers = {
+        "GET /subjects/u-value/versions": [1, 2],
+        "GET /subjects/u-value/versions/1": version(1, schemaType="JSON"),
+        "GET /subjects/u-value/versions/2": version(2, references=[{"name": "x", "subject": "y", "version": 1}]),
+    }
+    writers = WriterSchemas(fake.url, "u-value")
+    writers.refresh()
+    assert writers() == {}
+
+
+def test_a_short_outage_is_waited_out(fake: FakeRegistry) -> None:
+    fake.answers = {
+        "GET /subjects/u-value/versions": [503, 500, 1],
+        "GET /subjects/u-value/versions/1": version(17),
+    }
+    writers = WriterSchemas(fake.url, "u-value")
+    writers.refresh()
+    assert writers() == {17: "schema 17"}
+
+
+def test_a_long_outage_is_transient_and_forgets_nothing(fake: FakeRegistry) -> None:
+    fake.answers = {"GET /subjects/u-value/versions": [1], "GET /subjects/u-value/versions/1": version(17)}
+    writers = WriterSchemas(fake.url, "u-value")
+    writers.refresh()
+    fake.answers["GET /subjects/u-value/versions"] = [1, 2]
+    fake.answers["GET /subjects/u-value/versions/2"] = 503
+    with pytest.raises(TransientError, match="answered 503"):
+        writers.refresh()
+    fake.answers["GET /subjects/u-value/versions/2"] = version(18)
+    assert writers.refresh()
+    assert set(writers()) == {17, 18}
+
+
+def test_a_registry_that_is_not_there_is_transient(fake: FakeRegistry) -> None:
+    with pytest.raises(TransientError, match="ConnectionError"):
+        WriterSchemas("http://127.0.0.1:1", "u-value").refresh()
+
+
+def test_the_id_of_the_very_schema(fake: FakeRegistry) -> None:
+    fake.answers = {"POST /subjects/d-value": version(5)}
+    assert registered_id(fake.url, "d-value", "{}") == 5
+    with pytest.raises(TerminalError, match="no such schema under other-value"):
+        registered_id(fake.url, "other-value", "{}")
+
+
+def test_a_refusal_is_terminal_and_not_asked_again(fake: FakeRegistry) -> None:
+    fake.answers = {"POST /subjects/d-value": 401}
+    with pytest.raises(TerminalError, match="answered 401"):
+        registered_id(fake.url, "d-value", "{}")
+    assert len(fake.asked) == 1

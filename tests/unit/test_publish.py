@@ -1,0 +1,492 @@
+"""What becomes of a page: records out of its bytes, frames, dead letters, receipts, and their way out."""
+
+import io
+import json
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import fastavro
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nifi_processors.contract import contract
+from nifi_processors.errors import ContractError, DeliveryError, FlowFileError, PageRefused, RegistryError
+from nifi_processors.frames import encoder
+from nifi_processors.outlet import Headers, KafkaOutlet, Message
+from nifi_processors.page import records
+from nifi_processors.publish import (
+    DeadLetter,
+    Fetch,
+    publish_dead_letters,
+    publish_page,
+    sort,
+)
+
+FETCH = Fetch("randomuser", "seed-1", 100, 7, 1_700_000_000_000_000)
+ATTRIBUTES = {
+    "page.source": "randomuser",
+    "page.seed": "seed-1",
+    "page.size": "100",
+    "page.number": "7",
+    "page.fetched_at": "1700000000000000",
+}
+KEY = "7a0eed16-9430-4d68-901f-c0d4c1c3bf00"
+VALID = b'{"name":{"first":"Ana","last":"Li"},"email":"a@b","login":{"uuid":"7A0EED16-9430-4D68-901F-C0D4C1C3BF00"}}'
+
+
+def page(*found: bytes, info: bytes = b'{"page":7}') -> bytes:
+    return b'{"results":[' + b",".join(found) + b'],"info":' + info + b"}"
+
+
+def decoded(name: str, frame: bytes) -> dict[str, Any]:
+    record = fastavro.schemaless_reader(io.BytesIO(frame[5:]), contract(name).schema, None)
+    assert isinstance(record, dict)
+    return record
+
+
+def slices(content: bytes) -> list[bytes]:
+    return [bytes(record) for record in records(content, 7)]
+
+
+def refusal(content: bytes) -> str:
+    with pytest.raises(PageRefused) as raised:
+        records(content, 7)
+    return raised.value.code
+
+
+class FakeOutlet:
+    """Keeps what was sent; schema ids are 1, 2 and 3 for the topics t, t.pages and t.dlq."""
+
+    def __init__(self, failing: str = "") -> None:
+        self.sent: list[tuple[str, list[Message], Headers | None]] = []
+        self.failing = failing
+
+    def schema_id(self, topic: str, name: str) -> int:
+        return {("t", "user"): 1, ("t.pages", "page_receipt"): 2, ("t.dlq", "dead_letter"): 3}[topic, name]
+
+    def send(self, topic: str, messages: Sequence[Message], headers: Headers | None = None) -> None:
+        if topic == self.failing:
+            raise DeliveryError("down", "wait")
+        self.sent.append((topic, list(messages), headers))
+
+
+# --- the page ---------------------------------------------------------------------------------------------------------
+
+
+def test_records_are_the_exact_bytes() -> None:
+    content = '{"info": {"page": 7, "results": 3}, "results" : [ {"a" :\t1.0} ,\n"é", {"b":"]},["} ] }'.encode()
+    assert slices(content) == [b'{"a" :\t1.0}', '"é"'.encode(), b'{"b":"]},["}']
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b'{"a":NaN}',
+        b'{"a":"\\ud800"}',
+        b'{"a":"\\q"}',
+        b'{"a":01}',
+        b'{"a":"tab\there"}',
+        b"[" * 3000 + b"]" * 3000,
+        b"nonsense",
+        b'{"a":"\xff","b":NaN}',
+    ],
+)
+def test_one_malformed_record_does_not_cost_the_page(bad: bytes) -> None:
+    content = page(VALID, b" " + bad + b"\n", b'{"c":[{},[1,2]],"d":"\\"]}"}')
+    assert slices(content) == [VALID, bad, b'{"c":[{},[1,2]],"d":"\\"]}"}']
+    found = sort(records(content, 7), FETCH, "v1", 1)
+    assert found.invalid[0].reasons == ["not_json"]
+    assert len(found.messages) == 1
+
+
+def test_bytes_that_are_no_utf8_stay_in_their_record() -> None:
+    assert slices(page(VALID, b'{"a":"\xff"}')) == [VALID, b'{"a":"\xff"}']
+
+
+@pytest.mark.parametrize("broken", [b"", b"NaN,"])
+def test_a_byte_order_mark_is_no_part_of_the_page(broken: bytes) -> None:
+    assert slices(b"\xef\xbb\xbf" + page(broken + VALID))[-1] == VALID
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", "page_not_json"),
+        (b"<html>{}</html>", "page_not_json"),
+        (b'{"results":[{"a":1},{"a"', "page_not_json"),
+        (b'{"results":[1]} and more', "page_not_json"),
+        (b'{"results":[1,]}', "page_not_json"),
+        (b'{"results":[1}]', "page_not_json"),
+        (b'{"results":[1]}}', "page_not_json"),
+        (b'{"results":["a]}', "page_not_json"),
+        ('{"results":[1]}'.encode("utf-16"), "page_not_json"),
+        (b"[]", "page_has_no_results"),
+        (b'{"error":"Uh oh"}', "page_has_no_results"),
+        (b'{"error":NaN}', "page_has_no_results"),
+        (b'{"results":null}', "page_has_no_results"),
+        (b'{"results":{"a":[1]}}', "page_has_no_results"),
+        (b'{"results":{"a":[NaN]},"x":["results"]}', "page_has_no_results"),
+        (b'{"results":[]}', "page_empty"),
+        (b'{"results":[ ],"x":NaN}', "page_empty"),
+        (page(VALID, info=b'{"page":8}'), "page_number_differs"),
+        (page(VALID, info=b'{"page":"70"}'), "page_number_differs"),
+        (page(VALID, info=b'{"page":true}'), "page_number_differs"),
+        (page(VALID, b"NaN", info=b'{"page":8}'), "page_number_differs"),
+        (page(VALID, info=b'{"page":7,"results":2}'), "page_count_differs"),
+        (page(VALID, b"NaN", info=b'{"page":7,"results":1}'), "page_count_differs"),
+    ],
+)
+def test_what_is_no_page_of_users_is_refused(content: bytes, code: str) -> None:
+    assert refusal(content) == code
+
+
+@pytest.mark.parametrize("info", [b'{"page":"7","results":"1"}', b"null", b"{}", b"[1]", b'{"page":null}', b'"x"'])
+def test_a_page_need_not_name_itself(info: bytes) -> None:
+    assert slices(page(VALID, info=info)) == [VALID]
+
+
+# --- frames -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_frame_is_a_zero_byte_the_schema_id_and_avro() -> None:
+    found = sort([VALID], FETCH, "v1", 258)
+    [(key, frame)] = found.messages
+    assert key == KEY.encode()
+    assert frame == (
+        b"\x00\x00\x00\x01\x02"
+        b"\x48" + KEY.encode() + b"\x06Ana\x04Li\x00\x00\x00\x06a@b\x00\x00\x00\x00\x00\x00\x14randomuser"
+        b"\x80\x80\xf2\x81\x83\x89\x85\x06"
+        b"\x80\x80\xf2\x81\x83\x89\x85\x06"
+        b"\x04v1"
+    )
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=400)
+LONG = st.integers(-(2**63), 2**63 - 1)
+
+
+@given(st.data())
+def test_frames_are_what_fastavro_writes(data: st.DataObject) -> None:
+    for name in ("user", "page_receipt", "dead_letter"):
+        record = {field: data.draw(_values(type_), label=field) for field, type_ in contract(name).types.items()}
+        expected = io.BytesIO()
+        fastavro.schemaless_writer(expected, contract(name).schema, record)
+        assert encoder(contract(name), 1)(record) == b"\x00\x00\x00\x00\x01" + expected.getvalue()
+
+
+def _values(type_: Any) -> st.SearchStrategy[Any]:
+    if isinstance(type_, list):
+        return st.none() | _values(type_[1])
+    if isinstance(type_, dict) and type_["type"] == "enum":
+        return st.sampled_from(type_["symbols"])
+    if isinstance(type_, dict) and type_["type"] == "array":
+        return st.lists(_values(type_["items"]), max_size=3)
+    name = type_["type"] if isinstance(type_, dict) else type_
+    return {"string": TEXT, "long": LONG, "int": st.integers(-(2**31), 2**31 - 1), "bytes": st.binary()}[name]
+
+
+# --- sorting ----------------------------------------------------------------------------------------------------------
+
+
+def test_each_record_carries_its_own_event_time() -> None:
+    found = sort([VALID, b"{}", VALID], FETCH, "v1", 1)
+    users = [decoded("user", frame) for _, frame in found.messages]
+    assert [user["event_time"].isoformat() for user in users] == [
+        "2023-11-14T22:13:20+00:00",
+        "2023-11-14T22:13:20.000002+00:00",
+    ]
+    assert {user["fetched_at"].isoformat() for user in users} == {"2023-11-14T22:13:20+00:00"}
+    assert {(user["source"], user["flow_version"]) for user in users} == {("randomuser", "v1")}
+
+
+def test_invalid_records_keep_their_bytes_their_place_and_all_reasons() -> None:
+    found = sort([VALID, b'{"email" : "x"}', b"[]", b"{"], FETCH, "v1", 1)
+    assert found.invalid == [
+        DeadLetter(["missing:id", "missing:first_name", "missing:last_name", "not_email:email"], 1, b'{"email" : "x"}'),
+        DeadLetter(["not_an_object"], 2, b"[]"),
+        DeadLetter(["not_json"], 3, b"{"),
+    ]
+
+
+def test_a_record_too_large_for_kafka_is_a_dead_letter() -> None:
+    huge = VALID.replace(b"Ana", b"A" * 900_000)
+    found = sort([huge, VALID], FETCH, "v1", 1)
+    assert [(letter.reasons, letter.position) for letter in found.invalid] == [(["too_large"], 0)]
+    assert len(found.messages) == 1
+
+
+def test_keys_count_once() -> None:
+    other = VALID.replace(b"7A0E", b"7A0F")
+    assert sort([VALID, VALID, other], FETCH, "v1", 1).keys == 2
+
+
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=5,
+)
+RECORDS = st.lists(
+    ANY.map(lambda value: json.dumps(value).encode())
+    | st.just(VALID)
+    | st.sampled_from([b"NaN", b'{"a":"\xff\xfe"}', b'"\\ud800"', b"{ }", b'{"a":[1,{"b":"]"}]}']),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(RECORDS)
+def test_nothing_is_lost_and_the_invalid_come_back_to_the_byte(given_records: list[bytes]) -> None:
+    found = sort(records(page(*given_records), 7), FETCH, "v1", 1)
+    assert len(found.messages) + len(found.invalid) == found.fetched == len(given_records)
+    assert len(found.messages) == given_records.count(VALID)
+    lines = [letter.line() for letter in found.invalid]
+    assert all("\n" not in line and line.isascii() for line in lines)
+    read = [DeadLetter.of(line.encode()) for line in lines]
+    assert [letter.original for letter in read] == [record for record in given_records if record != VALID]
+    assert read == found.invalid
+
+
+@given(st.binary())
+def test_any_bytes_survive_a_line(original: bytes) -> None:
+    assert DeadLetter.of(DeadLetter(["not_json"], 0, original).line().encode()).original == original
+
+
+# --- publishing -------------------------------------------------------------------------------------------------------
+
+
+def test_a_page_is_published_and_then_its_receipt() -> None:
+    outlet = FakeOutlet()
+    publish_page(page(VALID, b"{}", VALID), FETCH, "v1", "t", outlet)
+    (topic, messages, headers), (receipts, [(key, frame)], _) = outlet.sent
+    assert (topic, receipts) == ("t", "t.pages")
+    assert [key for key, _ in messages] == [KEY.encode()] * 2
+    assert headers == [("page", b"randomuser/seed-1/100/7")]
+    assert key == b"randomuser/seed-1/100/7"
+    receipt = decoded("page_receipt", frame)
+    assert receipt.pop("fetched_at").timestamp() == 1_700_000_000
+    assert receipt == {
+        "id": "randomuser/seed-1/100/7",
+        "source": "randomuser",
+        "seed": "seed-1",
+        "page_size": 100,
+        "page": 7,
+        "fetched": 3,
+        "published": 2,
+        "keys": 1,
+        "invalid": 1,
+        "flow_version": "v1",
+    }
+    assert frame[:5] == b"\x00\x00\x00\x00\x02"
+
+
+def test_no_receipt_for_a_page_that_was_not_acknowledged() -> None:
+    outlet = FakeOutlet(failing="t")
+    with pytest.raises(DeliveryError):
+        publish_page(page(VALID), FETCH, "v1", "t", outlet)
+    assert outlet.sent == []
+
+
+def test_dead_letters_are_published_with_where_they_come_from() -> None:
+    outlet = FakeOutlet()
+    lines = DeadLetter(["not_json"], 4, b'{"a":"\xff').line() + "\n"
+    assert publish_dead_letters(lines.encode(), FETCH, "v1", "t.dlq", outlet) == 1
+    [(topic, [(key, frame)], _)] = outlet.sent
+    assert (topic, key, frame[:5]) == ("t.dlq", b"randomuser/seed-1/100/7#4", b"\x00\x00\x00\x00\x03")
+    letter = decoded("dead_letter", frame)
+    assert letter.pop("received_at").timestamp() == 1_700_000_000
+    assert letter == {
+        "id": "randomuser/seed-1/100/7#4",
+        "stage": "flow",
+        "source": "randomuser",
+        "origin": "randomuser/seed-1/100/7",
+        "position": 4,
+        "reasons": ["not_json"],
+        "original": b'{"a":"\xff',
+        "flow_version": "v1",
+        "schema_id": None,
+    }
+
+
+def test_no_invalid_records_ask_nothing_of_anybody() -> None:
+    outlet = FakeOutlet()
+    assert publish_dead_letters(b"", FETCH, "v1", "elsewhere", outlet) == 0
+    assert outlet.sent == []
+
+
+@pytest.mark.parametrize("line", [b"x", b"[]", b"{}", b'{"reasons":"a","position":1,"original":"x"}', b"[" * 9000])
+def test_what_is_no_dead_letter_is_not_published(line: bytes) -> None:
+    outlet = FakeOutlet()
+    with pytest.raises(FlowFileError):
+        publish_dead_letters(DeadLetter(["a"], 0, b"b").line().encode() + b"\n" + line, FETCH, "v1", "t.dlq", outlet)
+    assert outlet.sent == []
+
+
+def test_a_fetch_is_read_from_the_attributes() -> None:
+    assert Fetch.of(dict(ATTRIBUTES)) == FETCH
+    assert FETCH.origin == "randomuser/seed-1/100/7"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("page.source", None), ("page.number", ""), ("page.fetched_at", "now"), ("page.size", None)]
+)
+def test_a_flowfile_that_does_not_say_its_page_is_named(name: str, value: str | None) -> None:
+    with pytest.raises(FlowFileError, match=name):
+        Fetch.of({**ATTRIBUTES, name: value})
+
+
+# --- the way out ------------------------------------------------------------------------------------------------------
+
+
+class FakeProducer:
+    """A producer whose fate the test decides: error for every message, or how many stay unanswered."""
+
+    def __init__(self, error: KafkaError | None = None, unanswered: int = 0, full_after: int | None = None) -> None:
+        self.error, self.unanswered, self.full_after = error, unanswered, full_after
+        self.waiting: list[tuple[Any, ...]] = []
+        self.delivered: list[tuple[Any, ...]] = []
+        self.closed = self.purged = False
+        self.users: set[int] = set()
+
+    def produce(self, topic: str, value: bytes, key: bytes, on_delivery: Any, headers: Any) -> None:
+        self.users.add(threading.get_ident())
+        if self.full_after == len(self.waiting):
+            raise KafkaException(KafkaError(KafkaError._QUEUE_FULL))
+        self.waiting.append((topic, key, value, headers, on_delivery))
+
+    def flush(self, timeout: float) -> int:
+        for message in self.waiting:
+            message[4](self.error, None)
+            if self.error is None:
+                self.delivered.append(message[:4])
+        self.waiting.clear()
+        return self.unanswered
+
+    def purge(self) -> None:
+        self.purged = True
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def outlet_of(*producers: FakeProducer) -> KafkaOutlet:
+    stock = iter(producers)
+    return KafkaOutlet("k:9092", "http://r.test", make_producer=lambda settings: next(stock))  # type: ignore[arg-type,return-value]
+
+
+def test_a_producer_that_delivered_serves_again() -> None:
+    producer = FakeProducer()
+    outlet = outlet_of(producer)
+    outlet.send("t", [(b"k", b"1")], [("page", b"p")])
+    outlet.send("t", [(b"k", b"2")])
+    assert producer.delivered == [("t", b"k", b"1", [("page", b"p")]), ("t", b"k", b"2", None)]
+    outlet.close()
+    assert producer.closed and not producer.purged
+
+
+def test_nothing_to_send_makes_no_producer() -> None:
+    outlet_of().send("t", [])
+
+
+@pytest.mark.parametrize(
+    ("fate", "told"),
+    [
+        ({"error": KafkaError(KafkaError._MSG_TIMED_OUT)}, "2 of 2 not acknowledged.*timed out"),
+        ({"unanswered": 2}, "2 of 2 not acknowledged: no answer within 30 s"),
+        ({"full_after": 1}, "Queue full"),
+    ],
+)
+def test_what_is_not_acknowledged_is_an_error_and_the_producer_is_not_used_again(fate: Any, told: str) -> None:
+    bad, good = FakeProducer(**fate), FakeProducer()
+    outlet = outlet_of(bad, good)
+    with pytest.raises(DeliveryError, match=told) as raised:
+        outlet.send("t", [(b"k", b"1"), (b"k", b"2")])
+    assert "k:9092" in str(raised.value) and "\n" not in raised.value.line
+    assert bad.purged and bad.closed
+    outlet.send("t", [(b"k", b"3")])
+    assert len(good.delivered) == 1
+
+
+def test_calls_at_once_do_not_share_a_producer() -> None:
+    gate = threading.Barrier(4)
+
+    class Slow(FakeProducer):
+        def flush(self, timeout: float) -> int:
+            gate.wait(5)
+            return super().flush(timeout)
+
+    producers = [Slow() for _ in range(4)]
+    outlet = outlet_of(*producers)
+    threads = [threading.Thread(target=outlet.send, args=("t", [(b"k", b"%d" % n)])) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert [(len(producer.users), len(producer.delivered)) for producer in producers] == [(1, 1)] * 4
+
+
+class Registry(BaseHTTPRequestHandler):
+    answers: dict[str, tuple[int, bytes]]
+    asked: list[tuple[str, Any]]
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.asked.append((self.path, body))
+        code, answer = self.answers.get(self.path, (404, b'{"error_code":40401}'))
+        self.send_response(code)
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def registry() -> Iterator[type[Registry]]:
+    handler: Any = type("Handler", (Registry,), {"answers": {}, "asked": []})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    handler.url = f"http://127.0.0.1:{server.server_port}/apis"
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield handler
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_schema_id_is_looked_up_by_the_exact_schema_and_once(registry: Any) -> None:
+    registry.answers["/apis/subjects/t-value"] = (200, b'{"subject":"t-value","id":12,"version":1}')
+    outlet = KafkaOutlet("k:9092", registry.url + "/")
+    assert [outlet.schema_id("t", "user"), outlet.schema_id("t", "user")] == [12, 12]
+    assert registry.asked == [("/apis/subjects/t-value", {"schema": contract("user").text})]
+
+
+def test_an_unknown_schema_says_to_deploy_and_is_asked_for_again(registry: Any) -> None:
+    outlet = KafkaOutlet("k:9092", registry.url)
+    with pytest.raises(ContractError, match=r"user\.avsc under t-value") as raised:
+        outlet.schema_id("t", "user")
+    assert "deploy" in raised.value.remedy
+    registry.answers["/apis/subjects/t-value"] = (200, b'{"id":3}')
+    assert outlet.schema_id("t", "user") == 3
+
+
+@pytest.mark.parametrize("answer", [(500, b"{}"), (200, b"<html>"), (200, b"[]"), (200, b'{"id":null}')])
+def test_a_registry_that_talks_nonsense_is_named(registry: Any, answer: tuple[int, bytes]) -> None:
+    registry.answers["/apis/subjects/t-value"] = answer
+    with pytest.raises(RegistryError, match=r"127\.0\.0\.1"):
+        KafkaOutlet("k:9092", registry.url).schema_id("t", "user")
+
+
+def test_a_registry_that_is_down_is_named() -> None:
+    with pytest.raises(RegistryError, match=r"127\.0\.0\.1:1 .*refused"):
+        KafkaOutlet("k:9092", "http://127.0.0.1:1").schema_id("t", "user")
+
+
+def test_a_broker_that_is_down_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nifi_processors.outlet.DELIVERY_SECONDS", 1)
+    with pytest.raises(DeliveryError, match=r"127\.0\.0\.1:1 did not take every message for t \(1 of 1 .*timed out"):
+        KafkaOutlet("127.0.0.1:1", "http://r.test").send("t", [(uuid.uuid4().bytes, b"x")])

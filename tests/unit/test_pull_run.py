@@ -1,0 +1,163 @@
+"""Which page comes next, whatever happens between two pages."""
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nifi_processors.pull_run import Cursor, Progress, Run, attributes, handed_over, page_url, step
+
+RUN = Run(source="randomuser", url="http://s.test/api/", seed="x", page_size=100, pages=3, interval=0)
+
+
+def fresh(next_page: str = "1") -> Progress:
+    return Progress(Cursor.of({"run": "randomuser/x/100", "next_page": next_page}, RUN))
+
+
+def pages_of(run: Run, calls: int, progress: Progress) -> list[int | None]:
+    """The pages of so many calls, one a second, each handed over."""
+    found = []
+    for now in range(calls):
+        todo = step(progress, run, now)
+        found.append(todo.page)
+        progress = todo.progress if todo.page is None else handed_over(todo.progress, run, todo.page, now)
+    return found
+
+
+def test_a_run_names_its_pages_in_order_and_then_rests() -> None:
+    assert pages_of(RUN, 6, fresh()) == [1, 2, 3, None, None, None]
+
+
+def test_a_run_of_zero_pages_goes_on_for_ever() -> None:
+    assert replace(RUN, pages=0).last == math.inf
+    assert pages_of(replace(RUN, pages=0), 5, fresh()) == [1, 2, 3, 4, 5]
+
+
+def test_a_stored_cursor_continues() -> None:
+    assert pages_of(RUN, 3, fresh("3")) == [3, None, None]
+
+
+def test_more_pages_continue_a_finished_run() -> None:
+    assert pages_of(replace(RUN, pages=5), 3, fresh("4")) == [4, 5, None]
+
+
+@pytest.mark.parametrize("other", [{"seed": "y"}, {"page_size": 200}, {"source": "mirror"}])
+def test_another_run_starts_from_its_first_page(other: dict[str, object]) -> None:
+    state = {"run": "randomuser/x/100", "next_page": "3"}
+    assert Cursor.of(state, replace(RUN, **other)).next_page == 1  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("damaged", ["", "0", "-1", "x", "1.5"])
+def test_a_damaged_cursor_starts_over_and_does_not_skip(damaged: str) -> None:
+    assert Cursor.of({"run": "randomuser/x/100", "next_page": damaged}, RUN).next_page == 1
+
+
+def test_the_cursor_is_text_that_reads_back() -> None:
+    cursor = Cursor("randomuser/x/100", 17)
+    assert cursor.state() == {"run": "randomuser/x/100", "next_page": "17"}
+    assert Cursor.of(cursor.state(), RUN) == cursor
+
+
+def test_the_cursor_moves_only_with_the_call_after() -> None:
+    first = step(fresh(), RUN, 0)
+    assert (first.page, first.save) == (1, None)
+    second = step(handed_over(first.progress, RUN, 1, 0), RUN, 0)
+    assert (second.page, second.save) == (2, Cursor("randomuser/x/100", 2))
+
+
+def test_a_page_that_nifi_did_not_take_is_named_again() -> None:
+    first = step(fresh(), RUN, 0)
+    again = step(first.progress, RUN, 0)
+    assert (again.page, again.save) == (1, None)
+
+
+def test_the_end_of_a_run_is_saved_once() -> None:
+    last = handed_over(fresh("3"), RUN, 3, 0)
+    resting = step(last, RUN, 1)
+    assert (resting.page, resting.save) == (None, Cursor("randomuser/x/100", 4))
+    assert step(resting.progress, RUN, 2).save is None
+
+
+def test_the_interval_lies_between_two_pages() -> None:
+    assert pages_of(replace(RUN, interval=2.5), 8, fresh()) == [1, None, None, 2, None, None, 3, None]
+
+
+def test_the_cursor_is_saved_while_the_interval_runs() -> None:
+    slow = replace(RUN, interval=60)
+    waiting = step(handed_over(fresh(), slow, 1, 0), slow, 1)
+    assert (waiting.page, waiting.save) == (None, Cursor("randomuser/x/100", 2))
+
+
+# What can happen to one call of create(): all goes well; the state can't be written; NiFi dies before the state is
+# written, after it, or after the page was returned and before its FlowFile is committed; or NiFi doesn't take the page.
+EVENTS = [
+    "well",
+    "state fails",
+    "dies first",
+    "dies after state",
+    "dies before commit",
+    "not taken",
+    "dies after commit",
+]
+
+
+@given(st.lists(st.sampled_from(EVENTS), max_size=40), st.integers(1, 6))
+def test_no_page_is_skipped_wherever_it_crashes(events: list[str], pages: int) -> None:
+    run = replace(RUN, pages=pages)
+    state: dict[str, str] = {}
+    committed: list[int] = []
+    progress: Progress | None = None
+    for event in [*events, *["well"] * (pages + 1)]:
+        if event == "dies first":
+            progress = None
+            continue
+        if progress is None:
+            progress = Progress(Cursor.of(state, run))
+        todo = step(progress, run, 0)
+        if todo.save is not None:
+            if event == "state fails":
+                continue  # create() raised: nothing was kept, nothing was emitted
+            state = todo.save.state()
+        progress = todo.progress
+        if event in {"dies after state", "dies before commit"}:
+            progress = None
+        elif todo.page is not None and event != "not taken":
+            progress = handed_over(progress, run, todo.page, 0)
+            committed.append(todo.page)
+            progress = None if event == "dies after commit" else progress
+        assert int(state.get("next_page", "1")) <= max(committed, default=0) + 1
+    assert list(dict.fromkeys(committed)) == list(range(1, pages + 1))
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://s.test/api/", "http://s.test/api/?results=100&page=2&seed=x"),
+        ("http://s.test/api/?nat=us,gb", "http://s.test/api/?nat=us%2Cgb&results=100&page=2&seed=x"),
+        ("http://s.test/api/?results=5&nat=&page=9&seed=q", "http://s.test/api/?nat=&results=100&page=2&seed=x"),
+        (
+            "https://s.test:8443/a%20b?inc=a&inc=b#top",
+            "https://s.test:8443/a%20b?inc=a&inc=b&results=100&page=2&seed=x",
+        ),
+    ],
+)
+def test_the_address_of_a_page(url: str, expected: str) -> None:
+    assert page_url(url, "x", 100, 2) == expected
+
+
+def test_a_seed_is_encoded() -> None:
+    assert (
+        page_url("http://s.test/api/", "a b&c=é", 1, 1) == "http://s.test/api/?results=1&page=1&seed=a+b%26c%3D%C3%A9"
+    )
+
+
+def test_the_attributes_of_a_page() -> None:
+    assert attributes(RUN, 2) == {
+        "page.source": "randomuser",
+        "page.seed": "x",
+        "page.size": "100",
+        "page.number": "2",
+        "page.url": "http://s.test/api/?results=100&page=2&seed=x",
+    }
