@@ -1,14 +1,16 @@
 """The canonical form of a NiFi flow definition: two exports of one flow give the same bytes.
 
 What is left out is minted anew by each import (instance identifiers, the root group's identifier and position),
-flickers while Python processors initialise (property descriptors) or is order without meaning (lists of components).
+flickers while Python processors initialise (property descriptors, emptied, since NiFi wants the key) or is order
+without meaning (lists of components).
 """
 
 import json
 from typing import Any
 
 _ROOT = "00000000-0000-0000-0000-000000000000"
-_MINTED = {"instanceIdentifier", "latest", "propertyDescriptors"}
+_MINTED = {"instanceIdentifier", "latest"}
+_EMPTIED: dict[str, Any] = {"propertyDescriptors": {}}
 _IDENTIFIED = ("identifier", "name", "id")
 
 
@@ -27,7 +29,11 @@ def dumps(definition: dict[str, Any]) -> str:
 
 def _clean(value: Any, renamed: dict[str, str]) -> Any:
     if isinstance(value, dict):
-        return {key: _clean(item, renamed) for key, item in value.items() if key not in _MINTED and item is not None}
+        return {
+            key: _EMPTIED.get(key, _clean(item, renamed))
+            for key, item in value.items()
+            if key not in _MINTED and item is not None
+        }
     if isinstance(value, list):
         return sorted((_clean(item, renamed) for item in value), key=_order)
     if isinstance(value, str):

@@ -53,9 +53,11 @@ def deploy(definition: dict[str, Any], values: Mapping[str, str], patience: floa
     if group is None:
         group = _import(definition)
         changes.append("imported")
-    elif canonical(export(group)) != canonical(definition):
-        _replace(group, definition)
-        changes.append("replaced")
+    else:
+        _wait_settled(group, patience)
+        if canonical(export(group)) != canonical(definition):
+            _replace(group, definition)
+            changes.append("replaced")
     changes += [f"parameter {changed} set" for changed in _set_parameters(group, values)]
     _wait_valid(group, patience)
     if _start(group, patience):
@@ -139,6 +141,13 @@ def processors(group: str) -> list[Any]:
     """The processor entities of a group and of the groups in it."""
     listed: list[Any] = nifi.ProcessGroupsApi().get_processors(group, include_descendant_groups=True).processors
     return listed
+
+
+def _wait_settled(group: str, patience: float) -> None:
+    """Until its Python processors are loaded, a flow exports differently. An invalid one may stay so: it is replaced."""
+    deadline = time.monotonic() + patience / 4
+    while time.monotonic() < deadline and any(p.component.validation_status != "VALID" for p in processors(group)):
+        time.sleep(0.5)
 
 
 def _wait_valid(group: str, patience: float) -> None:

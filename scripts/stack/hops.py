@@ -12,6 +12,7 @@ import requests
 from cassandra.cluster import Session
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from nipyapi import canvas, nifi
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from nifi_flows.deploy import find_group, parameters, processors
 from nifi_flows.errors import TransientError
@@ -125,10 +126,16 @@ def frames(settings: Settings) -> Frames:
     return Frames(count, keys, undecodable, sum(low for low, _ in _offsets(settings, TOPIC).values()))
 
 
+@retry(
+    retry=retry_if_exception_type(TransientError),
+    stop=stop_after_attempt(8),
+    wait=wait_fixed(1),
+    reraise=True,
+)
 def lag(settings: Settings) -> int:
     """Frames of the users topic that the consumer has not finished, by the offsets that it has committed."""
     consumer = _consumer(settings)
-    try:
+    try:  # a broker that has just started has no group coordinator yet
         ends = _offsets(settings, TOPIC)
         partitions = [TopicPartition(TOPIC, partition) for partition in ends]
         committed = {p.partition: max(p.offset, 0) for p in consumer.committed(partitions, timeout=10)}

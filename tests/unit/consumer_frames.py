@@ -4,6 +4,7 @@ import datetime as dt
 import io
 import json
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import fastavro
@@ -37,7 +38,7 @@ def with_fields(*added: dict[str, Any], without: str | None = None) -> str:
     return json.dumps(schema)
 
 
-def messages(spark: SparkSession, values: list[bytes | None], partition: int = 0) -> DataFrame:
+def messages(spark: SparkSession, values: Sequence[bytes | None], partition: int = 0) -> DataFrame:
     """As the Kafka source hands them over, offsets from 0."""
     rows = [
         (value if value is None else bytearray(value), "users", partition, offset, NOON)

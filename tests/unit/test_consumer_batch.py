@@ -4,6 +4,7 @@ import json
 import struct
 import threading
 from collections.abc import Mapping
+from typing import Any
 
 import fastavro
 import pytest
@@ -174,7 +175,7 @@ def test_a_dead_letter_holds_the_bytes_as_they_came(spark: SparkSession) -> None
     out = dead_letters(refused.where("reasons IS NOT NULL"), 12).collect()
     schema = fastavro.parse_schema(json.loads(DEAD_LETTER_SCHEMA))
     assert all(row.value[:5] == struct.pack(">bI", 0, 12) for row in out)
-    letters = [fastavro.schemaless_reader(io.BytesIO(row.value[5:]), schema, None) for row in out]
+    letters: list[Any] = [fastavro.schemaless_reader(io.BytesIO(row.value[5:]), schema, None) for row in out]
     assert [bytes(row.key) for row in out] == [b"users/2#0", b"users/2#1", b"users/2#2", b"users/2#3"]
     assert letters[0] == {
         "id": "users/2#0",

@@ -88,10 +88,11 @@ def test_each_finished_batch_is_committed() -> None:
 def test_a_commit_that_fails_stops_nothing_and_is_made_good_when_idle(failure: Exception) -> None:
     group = Group(failure)
     listener = LagListener(group)
+    idle: Any = SimpleNamespace()
     listener.onQueryProgress(progress(0, {"users": {"0": 5}}))
     assert group.committed == []
-    listener.onQueryIdle(SimpleNamespace())
-    listener.onQueryIdle(SimpleNamespace())
+    listener.onQueryIdle(idle)
+    listener.onQueryIdle(idle)
     assert group.committed == [{("users", 0): 5}]
 
 

@@ -182,8 +182,10 @@ def test_no_page_is_named_while_the_state_cannot_be_written() -> None:
     nifi.state_manager.broken = True
     with pytest.raises(StateException):
         take(source)
+    assert nifi.state_manager.stored == {}
     nifi.state_manager.broken = False
     assert take(source) == "2"
+    assert nifi.state_manager.stored["next_page"] == "2"
 
 
 def test_changed_properties_count_from_the_next_start() -> None:

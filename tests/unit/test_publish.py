@@ -179,6 +179,12 @@ def test_frames_are_what_fastavro_writes(data: st.DataObject) -> None:
         assert encoder(contract(name), 1)(record) == b"\x00\x00\x00\x00\x01" + expected.getvalue()
 
 
+@pytest.mark.parametrize("size", [1, 63, 64, 255, 256, 299, 8191, 8192, 500_000])
+def test_texts_of_every_length_are_framed(size: int) -> None:
+    found = sort([VALID.replace(b"Ana", b"A" * size)], FETCH, "v1", 1)
+    assert decoded("user", found.messages[0][1])["first_name"] == "A" * size
+
+
 def _values(type_: Any) -> st.SearchStrategy[Any]:
     if isinstance(type_, list):
         return st.none() | _values(type_[1])

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from pathlib import Path
 
 import requests
@@ -76,7 +77,9 @@ def _trust(settings: Settings, conf: Path) -> list[str]:
     if not bundle:
         return []
     try:
-        certificates = x509.load_pem_x509_certificates(Path(bundle).read_bytes())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # old roots in a bundle are the user's business
+            certificates = x509.load_pem_x509_certificates(Path(bundle).read_bytes())
     except (OSError, ValueError) as error:
         raise TerminalError(
             f"the CA bundle {bundle} cannot be read: {error}", "correct REQUESTS_CA_BUNDLE or SSL_CERT_FILE"
