@@ -22,6 +22,15 @@ def canonical(definition: dict[str, Any]) -> dict[str, Any]:
     return cleaned
 
 
+def structure(definition: dict[str, Any]) -> dict[str, Any]:
+    """The canonical form without the values of parameters, which belong to an environment and not to the flow."""
+    cleaned = canonical(definition)
+    for context in cleaned.get("parameterContexts", {}).values():
+        for parameter in context["parameters"]:
+            parameter.pop("value", None)
+    return cleaned
+
+
 def dumps(definition: dict[str, Any]) -> str:
     """The canonical text of a flow definition, as it is kept in git."""
     return json.dumps(canonical(definition), indent=2, sort_keys=True, ensure_ascii=False) + "\n"

@@ -51,6 +51,8 @@ def connected(nifi: NiFi) -> Iterator[None]:
         ) from error
 
 
-def allow_everything() -> None:
-    """Give the connected identity what a deployer needs on the root group; a fresh admin lacks it."""
-    nipyapi.security.bootstrap_security_policies("nifi")
+def allow_deploying() -> None:
+    """Give the connected identity what a deployer needs on the root group, where a fresh admin lacks it."""
+    root = nipyapi.canvas.get_process_group(nipyapi.canvas.get_root_pg_id(), "id")
+    if not root.permissions.can_write:
+        nipyapi.security.bootstrap_security_policies("nifi")

@@ -10,7 +10,7 @@ from typing import Any
 import nipyapi
 from nipyapi import nifi
 
-from nifi_flows.canonical import canonical
+from nifi_flows.canonical import structure
 from nifi_flows.errors import TerminalError, TransientError
 
 _POSITION = (0.0, 0.0)
@@ -55,7 +55,7 @@ def deploy(definition: dict[str, Any], values: Mapping[str, str], patience: floa
         changes.append("imported")
     else:
         _wait_settled(group, patience)
-        if canonical(export(group)) != canonical(definition):
+        if structure(export(group)) != structure(definition):
             _replace(group, definition)
             changes.append("replaced")
     changes += [f"parameter {changed} set" for changed in _set_parameters(group, values)]

@@ -36,12 +36,14 @@ def main() -> int:
     except (KeyboardInterrupt, typer.Abort):
         console.err.print("interrupted")
         return console.INTERRUPTED_EXIT
-    except typer._click.exceptions.ClickException as error:
+    except typer.TyperException as error:  # a wrong option or argument
         error.show()
         return error.exit_code
     except BrokenPipeError:
         sys.stderr.close()  # whoever read the output has left, as `head` does
         return 0
+    except Exception as error:  # noqa: BLE001 - a defect of ours: keep the trace for whoever mends it, not on the screen
+        return console.defect(error)
     return 0
 
 

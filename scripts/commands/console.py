@@ -2,6 +2,8 @@
 
 import json
 import sys
+import tempfile
+import traceback
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -10,7 +12,9 @@ from rich.console import Console
 
 from nifi_flows.errors import PipelineError, TransientError
 
-out = Console(highlight=False, soft_wrap=True)
+_WIDE = 160  # columns of a table that goes into a file or a pipe
+
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 TRANSIENT_EXIT = 75  # EX_TEMPFAIL of sysexits.h: the same call may succeed later
@@ -35,3 +39,13 @@ def fail(error: PipelineError) -> int:
     if error.remedy:
         err.print(f"  next: {error.remedy}", markup=False)
     return TRANSIENT_EXIT if isinstance(error, TransientError) else 1
+
+
+def defect(error: Exception) -> int:
+    """Print an error that no code of ours expected, with its trace in a file; returns the exit code."""
+    with tempfile.NamedTemporaryFile("w", prefix="pipeline-", suffix=".trace", delete=False) as trace:
+        trace.write("".join(traceback.format_exception(error)))
+    what = (str(error).splitlines() or [""])[0][:200]
+    err.print(f"error: unexpected {type(error).__name__}: {what}", style="red", markup=False)
+    err.print(f"  next: report it with {trace.name}", markup=False)
+    return 1

@@ -55,7 +55,7 @@ def run(
         provision(made)
         _step("Deploying the flow")
         with connection.connected(made.nifi):
-            connection.allow_everything()
+            connection.allow_deploying()
             deployed = deploy.deploy(
                 deploy.load(names.FLOW), {**_environment(made, version), **_defaults(made, wanted), **wanted}
             )
@@ -131,8 +131,8 @@ def _start(made: Stack) -> None:
 def _watch(made: Stack, begun: float) -> None:
     """Wait for the first row, then for a finite run to arrive in full, saying how far it is."""
     deadline = time.monotonic() + _FIRST_ROW
-    arrived = False
     with cassandra.session(made.settings, made.credentials) as session, connection.connected(made.nifi):
+        arrived = hops.any_row(session)
         stack.start_engines(made, ["consumer"], _report)
         _step("Waiting for rows")
         shown = ""

@@ -79,6 +79,8 @@ def _flow(made: Stack) -> dict[str, object]:
 
 def _print(engines: list[EngineStatus], flow: dict[str, object]) -> None:
     table = Table("engine", "state", "ready", "memory", "up", "address", "says", box=None, pad_edge=False)
+    for column in table.columns:
+        column.overflow = "fold"  # an address that is cut short opens nothing
     for engine in engines:
         table.add_row(
             engine.engine,

@@ -33,7 +33,7 @@ from nifi_flows.errors import PipelineError, TerminalError, TransientError
 from scripts.stack.lock import Artifact
 
 _THREADS = 8
-_CHUNK = 256 * 1024  # bytes
+_CHUNK = 64 * 1024  # bytes
 _TIMEOUT = (10, 30)  # seconds to connect, and between two chunks
 _ATTEMPTS = 5  # in a row that bring nothing; one that brings bytes starts the count anew
 _LONGEST_PAUSE = 60.0  # seconds, whatever the server asks for
@@ -106,8 +106,9 @@ class _Fetching:
                 for thread in threads:
                     thread.start()
                 while any(thread.is_alive() for thread in threads) and not self._failure:
-                    self._stop.wait(0.2)
                     show(sum(self._have.copy().values()))
+                    self._stop.wait(0.2)
+                show(sum(self._have.copy().values()))
         finally:
             self._stop.set()
             deadline = time.monotonic() + 2

@@ -94,10 +94,10 @@ def install(lock: Lock, cache: Path) -> Installed:
                     made = Path(work, "made")
                     _lay_out(lock, cache, _installed(made))
                     made.rename(root)
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    except (OSError, tarfile.TarError, zipfile.BadZipFile) as error:
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise TerminalError(
-            f"the engines cannot be unpacked in {cache}: {error.strerror or error}",
+            f"the engines cannot be unpacked in {cache}: {error}",
             "free some space, or set PIPELINE_CACHE to a folder on another disk" if full else "check that folder",
         ) from error
     return _installed(root)
@@ -158,8 +158,10 @@ def _link(files: Iterable[Path], folder: Path) -> None:
     for file in files:
         try:
             os.link(file, folder / file.name)
-        except FileExistsError:
-            raise  # two artifacts of one name: one would hide the other
+        except FileExistsError as error:
+            raise TerminalError(
+                f"the engine lock has two files {file.name} for one folder", "make it anew with scripts/relock"
+            ) from error
         except OSError:  # a file system without hard links
             shutil.copyfile(file, folder / file.name)
 

@@ -1,4 +1,3 @@
-import datetime as dt
 import json
 import random
 import struct
@@ -8,7 +7,7 @@ from pyspark.sql import Row, SparkSession
 
 from spark_consumer.contract import USER_SCHEMA
 from spark_consumer.decode import decode
-from tests.unit.consumer_frames import ANN, frame, messages, with_fields
+from tests.unit.consumer_frames import ANN, NOON, frame, messages, with_fields
 from tests.unit.consumer_spark import spark  # noqa: F401
 
 GOOD = frame(ANN)
@@ -71,12 +70,13 @@ def test_a_frame_that_is_none_says_why(spark: SparkSession) -> None:  # noqa: F8
 
 
 def test_a_record_that_breaks_the_contract_says_where(spark: SparkSession) -> None:  # noqa: F811
-    now = int(dt.datetime.now(dt.UTC).timestamp()) * 1_000_000
+    now = int(NOON.timestamp()) * 1_000_000  # when the messages were sent
     year_2000, hour = 946_684_800_000_000, 3_600_000_000
     broken: list[tuple[dict[str, Any], list[str] | None]] = [
         ({"id": "not-a-uuid"}, ["not_uuid:id"]),
         ({"id": ANN["id"] + "\n"}, ["not_uuid:id"]),
         ({"id": "{" + ANN["id"][1:]}, ["not_uuid:id"]),
+        ({"id": ANN["id"][:-1] + "g"}, ["not_uuid:id"]),
         ({"event_time": year_2000 - 1}, ["bad_event_time"]),
         ({"event_time": now + 25 * hour}, ["bad_event_time"]),
         ({"event_time": 2**63 - 1}, ["bad_event_time"]),
@@ -86,16 +86,23 @@ def test_a_record_that_breaks_the_contract_says_where(spark: SparkSession) -> No
         # odd, but within the contract
         ({"id": ANN["id"].upper()}, None),
         ({"event_time": year_2000}, None),
-        ({"event_time": now + 23 * hour}, None),
+        ({"event_time": now + 24 * hour}, None),
         ({"last_name": "", "email": "x"}, None),
     ]
     loose = json.loads(USER_SCHEMA)  # the logical types would refuse to write these
     for field in loose["fields"]:
         if isinstance(field["type"], dict):
             field["type"] = field["type"]["type"]
-    good = {**ANN, "event_time": now, "fetched_at": now}
     rows = decode(
-        messages(spark, [frame({**good, **change}, 7, json.dumps(loose)) for change, _ in broken]), WRITERS, USER_SCHEMA
+        messages(
+            spark,
+            [
+                frame({**ANN, "event_time": now, "fetched_at": now, **change}, 7, json.dumps(loose))
+                for change, _ in broken
+            ],
+        ),
+        WRITERS,
+        USER_SCHEMA,
     )
     reasons = [row.reasons for row in rows.select("reasons").collect()]
     assert [(change, reason) for (change, _), reason in zip(broken, reasons, strict=True)] == broken
@@ -138,3 +145,12 @@ def test_a_batch_is_decoded_once_for_all_uses_of_its_fields(spark: SparkSession)
     rows = decode(messages(spark, [GOOD]), WRITERS, USER_SCHEMA).select("user.*", "schema_id", "reasons")
     plan = rows._jdf.queryExecution().optimizedPlan().toString()
     assert plan.count("from_avro(") + plan.count("avrodatatocatalyst(") == 1
+
+
+def test_the_next_batch_runs_the_code_that_is_compiled_already(spark: SparkSession) -> None:  # noqa: F811
+    # a literal that differs from batch to batch, such as the time, would cost a compilation on driver and executors
+    decoded(spark, [GOOD])
+    compilations = spark._jvm.org.apache.spark.metrics.source.CodegenMetrics.METRIC_COMPILATION_TIME()  # type: ignore[union-attr]
+    before = compilations.getCount()
+    decoded(spark, [GOOD])
+    assert compilations.getCount() == before

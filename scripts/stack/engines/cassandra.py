@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from cassandra import DriverException
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
 from cassandra.policies import WhiteListRoundRobinPolicy
@@ -162,8 +163,9 @@ def _connect(settings: Settings, user: str, password: str) -> Iterator[Session]:
     )
     try:
         yield cluster.connect()
-    except NoHostAvailable as error:
-        cause = next(iter(error.errors.values()), error) if isinstance(error.errors, dict) else error
+    except (NoHostAvailable, DriverException) as error:
+        hosts = getattr(error, "errors", None)
+        cause = next(iter(hosts.values()), error) if isinstance(hosts, dict) else error
         raise TransientError(
             f"Cassandra at {LOOPBACK}:{settings.cassandra_port} does not answer: {cause}",
             "see ./scripts/pipeline logs cassandra",

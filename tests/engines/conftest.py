@@ -1,0 +1,110 @@
+"""One real stack for all tests here, on ports and in a folder of its own, torn down to the last process."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from scripts.bootstrap import ROOT
+from scripts.stack.settings import Settings
+
+_PORTS = [name for name in Settings.model_fields if name.endswith("_port")]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class LocalStack:
+    """A stack as its user has it: through the command line, in an environment that places it."""
+
+    environment: dict[str, str]
+
+    @property
+    def settings(self) -> Settings:
+        fields = {f"PIPELINE_{name}".upper(): name for name in Settings.model_fields}
+        return Settings(**{fields[key]: value for key, value in self.environment.items() if key in fields})  # type: ignore[arg-type]
+
+    def run(self, *arguments: str, timeout: float = 400) -> Outcome:
+        """./scripts/run, which has to succeed."""
+        outcome = self.call("run", *arguments, timeout=timeout)
+        assert outcome.code == 0, outcome.out + outcome.err
+        return outcome
+
+    def pipeline(self, *arguments: str, timeout: float = 200) -> Outcome:
+        return self.call("pipeline", *arguments, timeout=timeout)
+
+    def call(self, script: str, *arguments: str, timeout: float) -> Outcome:
+        done = subprocess.run(
+            [f"{ROOT}/scripts/{script}", *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+    def audit(self) -> dict[str, Any]:
+        """What `audit` counts; it has to add up."""
+        outcome = self.pipeline("audit", "--output", "json")
+        assert outcome.code == 0, outcome.out + outcome.err
+        audited: dict[str, Any] = outcome.json
+        return audited
+
+    def processes(self) -> list[psutil.Process]:
+        """Whatever runs that this stack has started, whoever its parent is now."""
+        marker = f"{self.settings.run}"
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get("PIPELINE_RUN") == marker:
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+
+def place(home: Path) -> LocalStack:
+    """A stack in `home` on ports that are free now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in _PORTS]
+    ports = {f"PIPELINE_{n}".upper(): str(s.getsockname()[1]) for n, s in zip(_PORTS, sockets, strict=True)}
+    for opened in sockets:
+        opened.close()
+    return LocalStack({**os.environ, **ports, "PIPELINE_HOME": str(home)})
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[LocalStack]:
+    """A running stack whose embedded source breaks a twentieth of the users."""
+    home = Path(tempfile.mkdtemp(prefix="pipeline-"))  # short, for the supervisor's socket
+    made = place(home)
+    try:
+        made.run("--seed", "first", "--pages", "4", "--page-size", "250", "--invalid-share", "0.05")
+        yield made
+    finally:
+        if os.environ.get("PIPELINE_KEEP_LOGS"):
+            shutil.copytree(made.settings.logs, os.environ["PIPELINE_KEEP_LOGS"], dirs_exist_ok=True)
+        stopped = made.pipeline("down", "--wipe")
+        left = made.processes()
+        shutil.rmtree(home, ignore_errors=True)
+    assert stopped.code == 0, stopped.err
+    assert not left, left
+    assert not home.exists()
