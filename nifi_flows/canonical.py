@@ -2,7 +2,7 @@
 
 What is left out is minted anew by each import (instance identifiers, the root group's identifier and position),
 flickers while Python processors initialise (property descriptors, emptied, since NiFi wants the key) or is order
-without meaning (lists of components).
+without meaning (every list but a few).
 """
 
 import json
@@ -11,6 +11,7 @@ from typing import Any
 _ROOT = "00000000-0000-0000-0000-000000000000"
 _MINTED = {"instanceIdentifier", "latest"}
 _EMPTIED: dict[str, Any] = {"propertyDescriptors": {}}
+_ORDERED = {"bends", "prioritizers", "inheritedParameterContexts"}
 _IDENTIFIED = ("identifier", "name", "id")
 
 
@@ -36,25 +37,24 @@ def dumps(definition: dict[str, Any]) -> str:
     return json.dumps(canonical(definition), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def _clean(value: Any, renamed: dict[str, str]) -> Any:
+def _clean(value: Any, renamed: dict[str, str], within: str = "") -> Any:
+    """within: the key under which the value is found. A processor's properties may be named like what is noise."""
     if isinstance(value, dict):
         return {
-            key: _EMPTIED.get(key, _clean(item, renamed))
+            key: _EMPTIED.get(key, _clean(item, renamed, key))
             for key, item in value.items()
-            if key not in _MINTED and item is not None
+            if item is not None and (key not in _MINTED or within == "properties")
         }
     if isinstance(value, list):
-        return sorted((_clean(item, renamed) for item in value), key=_order)
+        cleaned = [_clean(item, renamed) for item in value]
+        return cleaned if within in _ORDERED else sorted(cleaned, key=_order)
     if isinstance(value, str):
         return renamed.get(value, value)
     return value
 
 
 def _order(item: Any) -> str:
-    """Components in the order of their identifiers; anything else in that of its text.
-
-    Bends of a connection are the one list whose order means something: they have neither name nor identifier.
-    """
+    """Components in the order of their identifiers; anything else in that of its text."""
     if isinstance(item, dict):
         return next((str(item[key]) for key in _IDENTIFIED if key in item), "")
     return str(item)

@@ -144,7 +144,7 @@ def processors(group: str) -> list[Any]:
 
 
 def _wait_settled(group: str, patience: float) -> None:
-    """Until its Python processors are loaded, a flow exports differently. An invalid one may stay so: it is replaced."""
+    """Until its Python processors are loaded, a flow exports differently; one that stays invalid is replaced."""
     deadline = time.monotonic() + patience / 4
     while time.monotonic() < deadline and any(p.component.validation_status != "VALID" for p in processors(group)):
         time.sleep(0.5)

@@ -7,6 +7,6 @@ import contextlib
 def quicken() -> None:
     """Register a converter for bytes through py4j's own hook; outside NiFi, without py4j, there is nothing to do."""
     with contextlib.suppress(ImportError):
-        from py4j.protocol import BYTES_TYPE, register_output_converter  # type: ignore[import-untyped]
+        from py4j.protocol import BYTES_TYPE, register_output_converter
 
         register_output_converter(BYTES_TYPE, lambda text, _gateway: binascii.a2b_base64(text))

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from typing import Dict, List, NoReturn, Optional
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".venv")
@@ -17,7 +18,7 @@ STAMP = os.path.join(VENV, "complete")
 WANTED = (3, 11)  # what NiFi 2.3 (3.10 to 3.12) and PySpark 3.5 (up to 3.11) both run on, and what is tested
 
 
-def enter(*arguments):
+def enter(*arguments: str) -> None:
     """Replace this process by `python -m scripts.commands ARGUMENTS` inside the environment."""
     _require_python()
     try:
@@ -29,13 +30,13 @@ def enter(*arguments):
     os.execve(PYTHON, [PYTHON, "-m", "scripts.commands"] + list(arguments), environment)
 
 
-def cache_folder():
+def cache_folder() -> str:
     """The folder that survives a fresh clone: PIPELINE_CACHE, or one under the user's cache folder."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return os.environ.get("PIPELINE_CACHE") or os.path.join(base, "nifi-users-pipeline")
 
 
-def _require_python():
+def _require_python() -> None:
     if sys.version_info[:2] == WANTED:
         return
     right = shutil.which("python%d.%d" % WANTED)
@@ -47,12 +48,12 @@ def _require_python():
     )
 
 
-def _fingerprint():
+def _fingerprint() -> str:
     with open(LOCK, "rb") as lock:
         return hashlib.sha256(lock.read() + sys.version.encode() + VENV.encode()).hexdigest()
 
 
-def _complete():
+def _complete() -> bool:
     try:
         with open(STAMP) as stamp:
             return stamp.read() == _fingerprint()
@@ -60,7 +61,7 @@ def _complete():
         return False
 
 
-def _make():
+def _make() -> None:
     """Make .venv from requirements.lock: pip fetches uv, uv installs the rest in parallel from its own cache."""
     sys.stderr.write("Making the Python environment in .venv from requirements.lock\n")
     shutil.rmtree(VENV, ignore_errors=True)
@@ -77,7 +78,7 @@ def _make():
         stamp.write(_fingerprint())
 
 
-def _requirement(lock, name):
+def _requirement(lock: str, name: str) -> str:
     """The lines of one package in a lock file: its pin and its hashes."""
     lines, inside = [], False
     for line in lock.splitlines():
@@ -87,29 +88,31 @@ def _requirement(lock, name):
     return "\n".join(lines) + "\n"
 
 
-def _uv_environment():
+def _uv_environment() -> Dict[str, str]:
     """uv reads no pip configuration: hand it the user's mirrors and CA bundle, unless uv has its own."""
     environment = dict(os.environ, UV_CACHE_DIR=os.path.join(cache_folder(), "uv"), UV_NO_CONFIG="1")
     listed = subprocess.run([PYTHON, "-m", "pip", "config", "list"], stdout=subprocess.PIPE, check=False)
     found = {}
-    for line in listed.stdout.decode().splitlines():
-        key, _, value = line.partition("=")
-        scope, _, option = key.rpartition(".")
-        if scope in ("global", "install", ":env:"):
-            found[option] = value.strip("'\"").replace("\\n", " ").split()
+    lines = [line.partition("=") for line in listed.stdout.decode().splitlines()]
+    for wanted in ("global", "install", ":env:"):  # the later one wins, as in pip
+        for key, _, value in lines:
+            scope, _, option = key.rpartition(".")
+            if scope == wanted:
+                found[option] = value.strip("'\"").replace("\\n", " ").split()
+    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
     links = [link for link in found.get("find-links", []) if "://" in link or os.path.isdir(link)]
     for name, values, separator in (
         ("UV_DEFAULT_INDEX", found.get("index-url"), " "),
         ("UV_INDEX", found.get("extra-index-url"), " "),
         ("UV_FIND_LINKS", links, ","),
-        ("SSL_CERT_FILE", found.get("cert"), " "),
+        ("SSL_CERT_FILE", found.get("cert") or (bundle and [bundle]), " "),
     ):
         if values:
             environment.setdefault(name, separator.join(values))
     return environment
 
 
-def _step(command, remedy, environment=None):
+def _step(command: List[str], remedy: str, environment: Optional[Dict[str, str]] = None) -> None:
     try:
         code = subprocess.run(command, env=environment, check=False).returncode
     except OSError as error:
@@ -118,6 +121,6 @@ def _step(command, remedy, environment=None):
         _fail("the Python environment could not be made (%s failed)" % os.path.basename(command[0]), remedy)
 
 
-def _fail(message, remedy, code=1):
+def _fail(message: str, remedy: str, code: int = 1) -> NoReturn:
     sys.stderr.write("error: %s\n  next: %s\n" % (message, remedy))
     sys.exit(code)

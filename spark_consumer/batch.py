@@ -69,22 +69,24 @@ class BatchWriter:
             pass
 
     def _write(self, frames: DataFrame, batch_id: int) -> None:
-        refused, unknown = self._rows(frames)
+        refused, unknown = self._write_good(frames)
         if unknown and self._writers.refresh():
             # a version registered since: what is written already is written again, to the same effect
-            refused, unknown = self._rows(frames)
+            refused, unknown = self._write_good(frames)
         if refused:
             _log.warning("batch %d: %d frames refused, %d for an unknown schema", batch_id, refused, unknown)
-            self._write_letters(decode(frames, self._writers(), USER_SCHEMA).where("reasons IS NOT NULL"))
+            decoded, _ = self._decode(frames)
+            self._write_letters(decoded.where("reasons IS NOT NULL"))
 
-    def _rows(self, frames: DataFrame) -> tuple[int, int]:
+    def _write_good(self, frames: DataFrame) -> tuple[int, int]:
         """Writes the good; returns how many were refused, and how many of those for want of their schema."""
-        seen = Observation()
-        decoded = decode(frames, self._writers(), USER_SCHEMA).observe(
-            seen,
-            F.expr("count(reasons) AS refused"),
-            F.expr("count_if(reasons[0] LIKE 'unknown_schema:%') AS unknown"),
-        )
+        decoded, seen = self._decode(frames)
         users = decoded.where("reasons IS NULL").select("user.*", "schema_id", "partition", "offset")
         self._write_rows(enrich(last_per_key(users)))
         return seen.get["refused"], seen.get["unknown"]
+
+    def _decode(self, frames: DataFrame) -> tuple[DataFrame, Observation]:
+        """The decoded frames, and what will have been seen of them once they are written."""
+        seen = Observation()
+        counts = F.expr("count(reasons) AS refused"), F.expr("count_if(reasons[0] LIKE 'unknown_schema:%') AS unknown")
+        return decode(frames, self._writers(), USER_SCHEMA).observe(seen, *counts), seen

@@ -4,7 +4,10 @@ A frame is one zero byte, the writer schema's id in four bytes (big-endian), and
 complete record are tolerated, as Avro readers do: the record before them is whole and must still keep the contract.
 """
 
+import json
 from collections.abc import Mapping
+from functools import cache
+from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -35,15 +38,18 @@ def decode(frames: DataFrame, writers: Mapping[int, str], reader: str) -> DataFr
     - schema_id int: the frame's schema if it is among the writers, else null
     - user struct: the record in the reader's shape; its fields are null when the frame didn't decode
     - reasons array<string>: why this is no user; null for a good one
+
+    A filter on reasons right behind this would be pushed down and decode each frame once for each mention of a
+    field; observe() in between keeps it where it is.
     """
     head = F.substring("value", 1, 5)
     body = F.expr("substring(value, 6)")
-    options = {"avroSchema": reader, "mode": "PERMISSIVE"}
+    options = {"avroSchema": _bare(reader), "mode": "PERMISSIVE"}
     ids, users = [], []
     for schema_id, writer in sorted(writers.items()):
         is_this = head == F.lit(bytearray(b"\0" + schema_id.to_bytes(4, "big")))
         ids.append((is_this, F.lit(schema_id)))
-        users.append((is_this, from_avro(body, writer, options)))
+        users.append((is_this, from_avro(body, _bare(writer), options)))
     # two steps, or the optimizer would decode once for each use of a field
     decoded = frames.withColumns({"schema_id": _case(ids), "user": _case(users)})
     texts = [f.name for f in decoded.schema["user"].dataType.fields if f.dataType.typeName() == "string"]  # type: ignore[attr-defined]
@@ -56,6 +62,18 @@ def _case(branches: list[tuple[Column, Column]]) -> Column:
     for condition, value in rest:
         chosen = chosen.when(condition, value)
     return chosen
+
+
+@cache
+def _bare(schema: str) -> str:
+    """The schema without its docs: Spark writes it into the text of every batch's plan."""
+
+    def bare(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {key: bare(value) for key, value in node.items() if key != "doc"}
+        return [bare(item) for item in node] if isinstance(node, list) else node
+
+    return json.dumps(bare(json.loads(schema)), separators=(",", ":"))
 
 
 def _reasons(texts: list[str]) -> str:

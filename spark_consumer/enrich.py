@@ -39,22 +39,16 @@ def enrich(users: DataFrame) -> DataFrame:
         f"{_countries()}[lower(trim(country))] AS place",
     )
     aged = dated.selectExpr("*", f"CAST(IF(birth_date <= event_date, {_YEARS}, NULL) AS INT) AS age")
-    extra = {**_EXTRA, "country_code": "place.code", "region": "place.region"}
+    extra = {**_EXTRA, "country_code": "substring(place, 1, 2)", "region": "substring(place, 4)"}
     columns = [f"{extra[name]} AS {name}" if name in extra else name for name in COLUMNS]
     return aged.selectExpr(*columns, "unix_micros(event_time) AS write_micros")
 
 
 @cache
 def _countries() -> str:
-    """countries.csv as a constant SQL map: country name in lower case -> struct(code, region)."""
+    """countries.csv as a constant SQL map from the country's name in lower case to its code and region, as
+    'NO Europe'. One literal, because the expression is parsed for every batch."""
     with (Path(__file__).parent / "countries.csv").open(encoding="utf-8", newline="") as file:
-        pairs = [
-            f"""{_quoted(row["country"].lower())}, """
-            f"""named_struct('code', {_quoted(row["code"])}, 'region', {_quoted(row["region"])})"""
-            for row in csv.DictReader(file)
-        ]
-    return f"map({', '.join(pairs)})"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+        lines = [f"{row['country'].lower()}\t{row['code']} {row['region']}" for row in csv.DictReader(file)]
+    text = "\n".join(lines).replace("\\", r"\\").replace("'", r"\'")
+    return f"str_to_map('{text}', '\n', '\t')"

@@ -67,8 +67,11 @@ class LagListener(StreamingQueryListener):
 
 
 def end_offsets(progress: str | None) -> Offsets:
-    """Offsets to commit from a Kafka source's progress: {"topic": {"partition": next offset}} as JSON."""
-    topics: dict[str, dict[str, int]] = json.loads(progress or "{}") or {}
+    """Offsets to commit from a Kafka source's progress: {"topic": {"partition": next offset}} as JSON.
+
+    Before the first batch there is no position; PySpark then says None, as a text.
+    """
+    topics: dict[str, dict[str, int]] = {} if progress in (None, "", "None", "null") else json.loads(str(progress))
     return {
         TopicPartition(topic, int(partition)): OffsetAndMetadata(offset, "", -1)
         for topic, partitions in topics.items()

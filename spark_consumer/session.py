@@ -29,6 +29,12 @@ def create_spark_connection(settings: ConsumerSettings | None = None) -> SparkSe
         # a text that doesn't parse is an absent value, not a failed batch
         "spark.sql.ansi.enabled": "false",
         "spark.sql.streaming.metricsEnabled": "true",
+        # The web page remembers plans and jobs by the thousand, in the driver's heap; a stream makes some every second.
+        "spark.sql.ui.retainedExecutions": "20",
+        "spark.sql.ui.explainMode": "simple",
+        "spark.ui.retainedJobs": "100",
+        "spark.ui.retainedStages": "100",
+        "spark.ui.retainedTasks": "1000",
         # whoever reaches the web page must not be able to stop the stream
         "spark.ui.killEnabled": "false",
         "spark.ui.showConsoleProgress": "false",

@@ -12,18 +12,15 @@ _CASSANDRA = "org.apache.spark.sql.cassandra"
 def last_per_key(users: DataFrame) -> DataFrame:
     """One user for each id: the latest by event time, then by place in the topic.
 
-    users: the contract's fields, partition and offset. The write timestamp settles what spans batches; within a
-    batch this settles ties and spares writes.
+    users: the contract's fields, partition and offset, which stay. The write timestamp settles what spans batches;
+    within a batch this settles ties and spares writes.
     """
     parallelism = users.sparkSession.sparkContext.defaultParallelism
-    newest_first = Window.partitionBy("id").orderBy(F.desc("event_time"), F.desc("partition"), F.desc("offset"))
+    key = F.lower("id")  # a UUID in capitals is the same row
+    newest_first = Window.partitionBy(key).orderBy(F.desc("event_time"), F.desc("partition"), F.desc("offset"))
     return (
-        users.withColumn("id", F.lower("id"))
         # said here, because the checkpoint would freeze spark.sql.shuffle.partitions as it was on the first day
-        .repartition(parallelism, "id")
-        .withColumn("place", F.row_number().over(newest_first))
-        .where("place = 1")
-        .drop("place")
+        users.repartition(parallelism, key).withColumn("rank", F.row_number().over(newest_first)).where("rank = 1")
     )
 
 

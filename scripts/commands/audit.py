@@ -13,6 +13,7 @@ from scripts.stack import audit as sums
 from scripts.stack import credentials, hops, settings
 from scripts.stack.engines import cassandra
 from scripts.stack.stack import nifi_of
+from scripts.stack.supervise import Supervisor
 
 _SETTLE = 60  # seconds that records under way get to arrive
 
@@ -34,6 +35,8 @@ def audit(output: console.OutputOption = console.Output.text) -> None:
 def collect() -> sums.Audit:
     """Ask the engines. Raises TransientError when one does not answer or records stay under way."""
     configured = settings.load()
+    if not Supervisor(configured).running():
+        raise TransientError("the stack is not running", "start it with ./scripts/run")
     made = credentials.ensure(configured.secrets)
     with (
         connection.connected(nifi_of(configured, made)),

@@ -1,5 +1,6 @@
 """`down`: stop everything that this clone's stack has started."""
 
+import contextlib
 import shutil
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import typer
 
 from scripts.commands import console
 from scripts.stack import settings
+from scripts.stack.engines import nifi
 from scripts.stack.supervise import Supervisor
 
 
@@ -19,5 +21,14 @@ def down(
     with console.err.status("Stopping the engines"):
         was_up = supervisor.stop()
     if wipe:
-        shutil.rmtree(configured.home, ignore_errors=True)
+        _wipe(configured)
     console.out.print(("Stopped" if was_up else "Nothing was running") + (", data removed" if wipe else ""))
+
+
+def _wipe(configured: settings.Settings) -> None:
+    """Remove what the stack has made, and nothing that somebody else keeps beside it: PIPELINE_HOME is the user's."""
+    made = (configured.conf, configured.data, configured.logs, configured.run, configured.secrets)
+    for folder in (*made, nifi.extensions(configured)):
+        shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):  # something else is in it
+        configured.home.rmdir()

@@ -77,8 +77,11 @@ def _run_parameters(
     if source == "embedded":
         parameters |= {"source.url": configured.source, "source.name": "embedded"}
     elif source is not None:
-        host = urlsplit(source).hostname
-        if urlsplit(source).scheme not in ("http", "https") or not host:
+        try:
+            scheme, host = urlsplit(source).scheme, urlsplit(source).hostname
+        except ValueError:  # such as an IPv6 address without its end
+            scheme, host = "", None
+        if scheme not in ("http", "https") or not host:
             raise TerminalError(f"{source!r} is no HTTP URL", "give one such as https://randomuser.me/api/")
         parameters |= {"source.url": source, "source.name": host}
     for name, value in (

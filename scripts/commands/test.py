@@ -7,13 +7,14 @@ import sys
 import typer
 
 from scripts.bootstrap import ROOT
+from scripts.commands import console
 from scripts.stack import install, settings
 
-context_settings = {"ignore_unknown_options": True, "allow_extra_args": True}
+_PARTS = ("tests/unit", "tests/engines")
 
 
 def test(context: typer.Context) -> None:
-    """Run every test; what follows is handed to pytest, such as -k NAME or -m 'not engines'."""
+    """Run every test; with arguments, hand them to pytest instead, such as tests/unit -k audit."""
     configured = settings.load()
     installed = install.ensure(configured.cache, configured.maven)
     environment = {
@@ -23,9 +24,12 @@ def test(context: typer.Context) -> None:
         "PIPELINE_NIFIAPI": str(installed.nifi_python_api),
         "PIPELINE_SPARK_JARS": ",".join(str(jar) for jar in installed.spark_jars),
     }
-    # One process, so that pytest's closing line speaks of all: the folder's order puts unit before engines.
-    command = [sys.executable, "-m", "pytest", *context.args]
-    raise typer.Exit(subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode)
+    for arguments in [context.args] if context.args else [[part] for part in _PARTS]:
+        console.err.print(f"pytest {' '.join(arguments)}", style="bold", markup=False)
+        command = [sys.executable, "-m", "pytest", *arguments]
+        code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+        if code:
+            raise typer.Exit(code)
 
 
-test.context_settings = context_settings  # type: ignore[attr-defined]
+test.context_settings = {"ignore_unknown_options": True, "allow_extra_args": True}  # type: ignore[attr-defined]

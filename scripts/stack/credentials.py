@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from nifi_flows.errors import TerminalError
+
 ADMIN_IDENTITY = "CN=admin"
 _LIFETIME = datetime.timedelta(days=825)
 
@@ -44,7 +46,7 @@ class _Words:
 
 
 def ensure(folder: Path) -> Credentials:
-    """Load the credentials in `folder`, making whatever is missing."""
+    """Load the credentials in `folder`, making what is missing. Raises TerminalError for damaged passwords."""
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     words = _words(folder / "words.json")
@@ -71,7 +73,14 @@ def write_private(path: Path, content: bytes | str) -> None:
 
 def _words(path: Path) -> _Words:
     if path.exists():
-        return _Words(**json.loads(path.read_text()))
+        try:
+            return _Words(**json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            # New ones would open nothing: Cassandra knows the old passwords, NiFi's flow is sealed with the old key.
+            raise TerminalError(
+                f"{path} does not hold this stack's passwords: {error}",
+                "put it back from a copy, or begin anew with ./scripts/pipeline down --wipe",
+            ) from error
     words = _Words(*(secrets.token_urlsafe(24) for _ in range(4)))
     write_private(path, json.dumps(asdict(words)))
     return words

@@ -26,7 +26,7 @@ _STALLED = 30  # seconds without a message from a topic that should hold more
 
 @dataclass(frozen=True)
 class Cursor:
-    """The pull run as NiFi's state has it. run: source/seed/page size. next_page: first page not known as handed over."""
+    """The pull run as NiFi's state has it. run: source/seed/page size. next_page: not known as handed over."""
 
     run: str
     next_page: int
@@ -118,7 +118,7 @@ def frames(settings: Settings) -> Frames:
     count = 0
     for message in read(settings, TOPIC):
         count += 1
-        page = dict(message.headers() or []).get("page") or b""
+        page = bytes(dict(message.headers() or []).get("page") or b"")
         try:
             key = UUID(str(decoder.decode(message.value())["id"]))
         except Exception:  # noqa: BLE001 - untrusted bytes: whatever decoding raises, it is no user
@@ -235,8 +235,7 @@ def read(settings: Settings, topic: str) -> Iterator[Message]:
             for message in messages:
                 if message.error():
                     raise KafkaException(message.error())
-                partition, offset = message.partition(), message.offset()
-                if offset < ends[partition][1]:
+                if message.offset() < ends[message.partition()][1]:  # type: ignore[operator, index]
                     yield message
             for position in consumer.position([TopicPartition(topic, partition) for partition in left]):
                 if position.offset >= left[position.partition]:

@@ -4,6 +4,7 @@ Run by the supervisor as `python -m scripts.stack.launch LAUNCH_FILE`. A launch 
 keys command, environment, folder and first; the process group goes into a file of the same name ending in .group.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -40,36 +41,41 @@ def end_group(group_file: Path, patience: float = 5) -> bool:
     """
     try:
         number, boot = group_file.read_text().split()
+        group = int(number)
     except (OSError, ValueError):
         return False
-    group = int(number)
     if boot != boot_id() or group == os.getpgrp() or not _ours(group, group_file):
         group_file.unlink(missing_ok=True)
         return False
     deadline = time.monotonic() + patience
-    os.killpg(group, signal.SIGTERM)
-    while members(group):
-        if time.monotonic() > deadline:
-            os.killpg(group, signal.SIGKILL)
-            deadline += patience
-        time.sleep(0.05)
+    with contextlib.suppress(ProcessLookupError):  # its last member has just ended
+        os.killpg(group, signal.SIGTERM)
+        while members(group):
+            if time.monotonic() > deadline:
+                os.killpg(group, signal.SIGKILL)
+                deadline += patience
+            time.sleep(0.05)
     group_file.unlink(missing_ok=True)
     return True
 
 
 def members(group: int) -> list[int]:
     """The living processes of a process group."""
-    found = []
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        try:
-            state, _, pgrp = Path("/proc", entry, "stat").read_text().rpartition(")")[2].split()[:3]
-        except (OSError, ValueError):
-            continue
-        if int(pgrp) == group and state != "Z":
-            found.append(int(entry))
-    return found
+    return [pid for entry in os.listdir("/proc") if entry.isdigit() and _group(pid := int(entry)) == group]
+
+
+def living(pid: int) -> bool:
+    """Whether a process still runs. A zombie does not: it only waits for a parent that may never ask for it."""
+    return _group(pid) is not None
+
+
+def _group(pid: int) -> int | None:
+    """The process group of a living process, else None."""
+    try:
+        state, _, group = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()[:3]
+    except (OSError, ValueError):
+        return None
+    return None if state in "ZX" else int(group)
 
 
 def _ours(group: int, group_file: Path) -> bool:

@@ -1,5 +1,7 @@
 """What flow and consumer find ready: schemas in the registry, topics in Kafka, the table in Cassandra."""
 
+from pathlib import Path
+
 from nifi_flows.errors import TerminalError
 from nifi_processors import bundle
 from scripts.bootstrap import ROOT
@@ -12,7 +14,7 @@ from spark_consumer import table
 
 def build_processors(settings: Settings) -> str:
     """Put the processors where NiFi loads them from; returns the version of flow, code and schemas together."""
-    lock = names.Path(ROOT) / "requirements.lock"
+    lock = Path(ROOT) / "requirements.lock"
     try:
         return bundle.build(nifi.extensions(settings), lock, names.USERS_FLOW, names.FLOW)
     except bundle.BundleError as error:

@@ -1,8 +1,10 @@
 """Where the local stack lives and which ports it uses; every field can be set by an environment variable."""
 
+import os
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from nifi_flows.errors import TerminalError
@@ -10,29 +12,33 @@ from scripts.bootstrap import ROOT, cache_folder
 
 LOOPBACK = "127.0.0.1"  # the only address that anything here listens on
 
+Port = Annotated[int, Field(ge=1, le=65535)]
+# Engines run in folders of their own, so a relative path would mean another folder to each.
+Folder = Annotated[Path, AfterValidator(lambda path: Path(os.path.abspath(path)))]
+
 
 class Settings(BaseSettings):
     """Settings of one local stack. Environment variables: PIPELINE_ and the field's name in capitals."""
 
-    model_config = SettingsConfigDict(env_prefix="PIPELINE_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="PIPELINE_", env_ignore_empty=True, frozen=True)
 
-    home: Path = Field(Path(ROOT) / ".pipeline", description="data, configuration, logs and secrets of the stack")
-    cache: Path = Field(Path(cache_folder()), description="engines; survives a fresh clone")
+    home: Folder = Field(Path(ROOT) / ".pipeline", description="data, configuration, logs and secrets of the stack")
+    cache: Folder = Field(Path(cache_folder()), description="engines; survives a fresh clone")
     maven: str = Field("https://repo.maven.apache.org/maven2", description="Maven repository or a mirror of it")
 
-    source_port: int = 8000
-    kafka_port: int = 9092
-    kafka_controller_port: int = 9093
-    registry_port: int = 8081
-    registry_management_port: int = 8082
-    cassandra_port: int = 9042
-    cassandra_storage_port: int = 7000
-    nifi_port: int = 8443
-    nifi_management_port: int = 8444
-    spark_master_port: int = 7077
-    spark_master_ui_port: int = 8080
-    spark_worker_ui_port: int = 8083
-    consumer_ui_port: int = 4040
+    source_port: Port = 8000
+    kafka_port: Port = 9092
+    kafka_controller_port: Port = 9093
+    registry_port: Port = 8081
+    registry_management_port: Port = 8082
+    cassandra_port: Port = 9042
+    cassandra_storage_port: Port = 7000
+    nifi_port: Port = 8443
+    nifi_management_port: Port = 8444
+    spark_master_port: Port = 7077
+    spark_master_ui_port: Port = 8080
+    spark_worker_ui_port: Port = 8083
+    consumer_ui_port: Port = 4040
 
     @property
     def conf(self) -> Path:
@@ -77,8 +83,15 @@ class Settings(BaseSettings):
 def load() -> Settings:
     """Read the settings from the environment. Raises TerminalError naming the variable that is wrong."""
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         first = error.errors()[0]
         name = "PIPELINE_" + str(first["loc"][0]).upper()
         raise TerminalError(f"{name}: {first['msg']}, got {first['input']!r}", f"correct or unset {name}") from error
+    taken: dict[int, str] = {}
+    for field, port in ((field, value) for field, value in settings if field.endswith("_port")):
+        name = f"PIPELINE_{field.upper()}"
+        if port in taken:
+            raise TerminalError(f"{taken[port]} and {name} are both {port}", f"set {name} to another port")
+        taken[port] = name
+    return settings

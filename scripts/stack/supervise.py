@@ -1,6 +1,8 @@
 """The supervisor (supervisord) that keeps the engines running, reached over its Unix socket."""
 
+import contextlib
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -8,7 +10,6 @@ import time
 import xmlrpc.client
 from collections.abc import Iterable
 from http.client import HTTPException
-from pathlib import Path
 from typing import Any
 
 from supervisor.xmlrpc import SupervisorTransport
@@ -17,21 +18,24 @@ from nifi_flows.errors import TerminalError, TransientError
 from scripts.bootstrap import ROOT
 from scripts.stack.credentials import write_private
 from scripts.stack.engine import Engine
-from scripts.stack.launch import end_group
+from scripts.stack.launch import end_group, living
 from scripts.stack.settings import Settings
 
 _SOCKET_LIMIT = 100  # bytes; the kernel's own is 108 and supervisord adds a suffix while it starts
 
+_USERS_OF_OTHERS = {"consumer", "nifi"}  # they finish what is under way while the others still answer
+_UP = ("STARTING", "RUNNING", "BACKOFF")  # states in which supervisord takes an engine for started
+
+# Paths are relative to the home folder, where supervisord runs: it would expand some of them twice.
 _CONFIGURATION = """\
 [supervisord]
-logfile = {home}/logs/supervisor.log
-pidfile = {run}/supervisor.pid
-childlogdir = {home}/logs
+logfile = logs/supervisor.log
+pidfile = run/supervisor.pid
+childlogdir = logs
 umask = 077
-environment = PYTHONPATH="{root}",PIPELINE_RUN="{run}"
 
 [unix_http_server]
-file = {run}/supervisor.sock
+file = run/supervisor.sock
 chmod = 0700
 
 [rpcinterface:supervisor]
@@ -50,7 +54,7 @@ stopwaitsecs = 40
 stopasgroup = {whole_group}
 killasgroup = true
 redirect_stderr = true
-stdout_logfile = {home}/logs/{name}.log
+stdout_logfile = logs/{name}.log
 stdout_logfile_maxbytes = 20MB
 stdout_logfile_backups = 2
 """
@@ -83,31 +87,33 @@ class Supervisor:
         engines = list(engines)
         changed = [engine.name for engine in engines if write_launch_file(self._settings, engine)]
         configuration = self._settings.conf / "supervisord.conf"
-        places = {
-            "home": _escaped(self._settings.home),
-            "run": _escaped(self._settings.run),
-            "root": _escaped(ROOT),
-            "python": _escaped(shlex.quote(sys.executable)),
-        }
         programs = (
             _PROGRAM.format(
                 name=engine.name,
                 whole_group=str(engine.whole_group).lower(),
+                root=_escaped(ROOT),
+                python=_escaped(shlex.quote(sys.executable)),
                 launch_file=_escaped(shlex.quote(str(self._settings.run / f"{engine.name}.json"))),
-                **places,
             )
             for engine in engines
         )
-        write_private(configuration, _CONFIGURATION.format(**places) + "".join(programs))
+        write_private(configuration, _CONFIGURATION + "".join(programs))
         if self.running():
             return [name for name in changed if self.state(name) != "STOPPED"]
         self.end_leftovers()
-        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)]
-        # A session of its own: Ctrl-C in the terminal is for the command, not for the engines.
-        done = subprocess.run(command, start_new_session=True, capture_output=True, text=True, cwd=ROOT, check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)],
+            start_new_session=True,  # Ctrl-C in the terminal is for the command, not for the engines
+            cwd=self._settings.home,
+            env={**os.environ, "PYTHONPATH": ROOT, "PIPELINE_RUN": str(self._settings.run)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if done.returncode:
+            said = (done.stderr or done.stdout).strip().splitlines()
             raise TerminalError(
-                f"supervisord did not start: {(done.stderr or done.stdout).strip().splitlines()[-1:]}",
+                f"supervisord did not start: {next((line for line in said if 'Error' in line), ' '.join(said[-1:]))}",
                 f"read {self._settings.logs}/supervisor.log",
             )
         deadline = time.monotonic() + 20
@@ -119,12 +125,12 @@ class Supervisor:
 
     def start_engine(self, name: str) -> None:
         """Start one engine unless it runs already; returns at once."""
-        if self.state(name) not in ("RUNNING", "STARTING"):
+        if self.state(name) not in _UP:
             self._rpc().startProcess(name, False)
 
     def restart_engine(self, name: str) -> None:
         """Stop one engine and start it again with its launch file as it is now."""
-        if self.state(name) in ("RUNNING", "STARTING"):
+        if self.state(name) in _UP:
             self._rpc().stopProcess(name, True)
         self._rpc().startProcess(name, False)
 
@@ -149,10 +155,21 @@ class Supervisor:
         was_up = self.running()
         if was_up:
             pid = self._rpc().getPID()
+            self._stop_engines()
             self._rpc().shutdown()
-            while Path("/proc", str(pid)).exists():
+            while living(pid):
                 time.sleep(0.1)
         return self.end_leftovers() or was_up
+
+    def _stop_engines(self) -> None:
+        """In two waves, each at once; supervisord itself would stop one after the other, by name."""
+        up = {info["name"] for info in self._rpc().getAllProcessInfo() if info["statename"] in _UP}
+        for wave in (up & _USERS_OF_OTHERS, up - _USERS_OF_OTHERS):
+            for name in wave:
+                with contextlib.suppress(xmlrpc.client.Fault):  # it has just ended by itself
+                    self._rpc().stopProcess(name, False)
+            while any(self.state(name) in (*_UP, "STOPPING") for name in wave):
+                time.sleep(0.1)
 
     def end_leftovers(self) -> bool:
         """End engines whose supervisor was killed; returns whether there were any."""

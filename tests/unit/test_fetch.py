@@ -169,6 +169,7 @@ def test_a_server_that_ignores_ranges_is_understood(repository: Repository, tmp_
     part_of(tmp_path, artifact(), BODY[:1000])
     fetch.fetch([artifact()], tmp_path, repository.url)
     assert fetch.place(tmp_path, artifact()).read_bytes() == BODY
+    assert len(repository.requests) == 1
 
 
 @pytest.mark.parametrize("rest", [BODY, BODY + b"more", b"x" * 1000, b"x" * len(BODY)])

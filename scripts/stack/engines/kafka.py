@@ -7,7 +7,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic  # type: ignore[attr-defined]
 
 from nifi_flows.errors import TransientError
-from scripts.stack.engine import Engine
+from scripts.stack.engine import QUICK_START, Engine
 from scripts.stack.install import Installed
 from scripts.stack.settings import LOOPBACK, Settings
 
@@ -79,6 +79,7 @@ def define(settings: Settings, installed: Installed) -> Engine:
             f"-Xms{_HEAP}",
             f"-Xmx{_HEAP}",
             "-XX:+UseSerialGC",
+            QUICK_START,
             f"-Dlog4j2.configurationFile={log4j}",
             *java[1:],
             "kafka.Kafka",

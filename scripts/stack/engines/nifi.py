@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12Certificat
 
 from nifi_flows.errors import TerminalError
 from scripts.stack.credentials import ADMIN_IDENTITY, Credentials, write_private
-from scripts.stack.engine import Engine
+from scripts.stack.engine import QUICK_START, Engine
 from scripts.stack.install import Installed
 from scripts.stack.settings import LOOPBACK, Settings
 
@@ -50,6 +50,7 @@ def define(settings: Settings, installed: Installed, credentials: Credentials) -
             f"-Xms{_HEAP}",
             f"-Xmx{_HEAP}",
             "-XX:+UseG1GC",
+            QUICK_START,
             *_trust(settings, conf),
             f"-Dnifi.properties.file.path={conf}/nifi.properties",
             f"-Dorg.apache.nifi.management.server.address={LOOPBACK}:{settings.nifi_management_port}",

@@ -3,7 +3,7 @@
 import requests
 
 from nifi_flows.errors import TerminalError, TransientError
-from scripts.stack.engine import Engine
+from scripts.stack.engine import QUICK_START, Engine
 from scripts.stack.install import Installed
 from scripts.stack.settings import LOOPBACK, Settings
 
@@ -47,6 +47,7 @@ def define(settings: Settings, installed: Installed) -> Engine:
             str(installed.jdk21 / "bin" / "java"),
             f"-Xmx{_HEAP}",
             "-XX:+UseSerialGC",
+            QUICK_START,
             f"-Dquarkus.config.locations={properties}",
             "-jar",
             str(installed.registry / "quarkus-run.jar"),

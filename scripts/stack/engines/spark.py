@@ -10,7 +10,7 @@ import requests
 from nifi_flows.errors import TransientError
 from scripts.bootstrap import ROOT
 from scripts.stack.credentials import Credentials, write_private
-from scripts.stack.engine import Engine
+from scripts.stack.engine import QUICK_START, Engine
 from scripts.stack.engines import cassandra
 from scripts.stack.install import Installed
 from scripts.stack.settings import LOOPBACK, Settings
@@ -49,7 +49,7 @@ def define(settings: Settings, installed: Installed, credentials: Credentials) -
         "SPARK_LOCAL_IP": LOOPBACK,
         "SPARK_LOCAL_DIRS": str(data / "scratch"),
         "SPARK_DAEMON_MEMORY": _DAEMON_HEAP,
-        "SPARK_DAEMON_JAVA_OPTS": "-XX:+UseSerialGC",
+        "SPARK_DAEMON_JAVA_OPTS": f"-XX:+UseSerialGC {QUICK_START}",
         "PYSPARK_PYTHON": sys.executable,
     }
     spark_class = str(home / "bin" / "spark-class")
@@ -130,7 +130,7 @@ def _defaults(settings: Settings, installed: Installed, credentials: Credentials
         "spark.driver.host": LOOPBACK,
         "spark.driver.bindAddress": LOOPBACK,
         "spark.driver.memory": _DRIVER_HEAP,
-        "spark.driver.extraJavaOptions": "-XX:+UseSerialGC",
+        "spark.driver.extraJavaOptions": f"-XX:+UseSerialGC {QUICK_START}",
         "spark.executor.memory": _EXECUTOR_HEAP,
         "spark.executor.extraJavaOptions": "-XX:+UseSerialGC",
         "spark.cores.max": str(_CORES),
