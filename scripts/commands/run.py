@@ -51,8 +51,8 @@ def run(
     made = stack.configure(configured, invalid_share)
     version = build_processors(configured)
     with _undone_on_failure(made):
-        _start(made)
-        provision(made)
+        stack.start(made)
+        _start_engines(made)
         _step("Deploying the flow")
         with connection.connected(made.nifi):
             connection.allow_deploying()
@@ -125,10 +125,15 @@ def _undone_on_failure(made: Stack) -> Iterator[None]:
         raise
 
 
-def _start(made: Stack) -> None:
-    stack.start(made)
+def _start_engines(made: Stack) -> None:
+    """NiFi takes longest to start and the consumer needs what is provisioned: so the two start beside each other."""
     _step("Starting the engines")
-    stack.start_engines(made, [engine.name for engine in made.engines if engine.name != "consumer"], _report)
+    others = [engine.name for engine in made.engines if engine.name not in ("nifi", "consumer")]
+    stack.start_engines(made, ["nifi", *others])
+    stack.wait_ready(made, others, _report)
+    provision(made)
+    stack.start_engines(made, ["consumer"])
+    stack.wait_ready(made, ["nifi"], _report)
 
 
 def _watch(made: Stack, begun: float) -> None:
@@ -136,7 +141,7 @@ def _watch(made: Stack, begun: float) -> None:
     deadline = time.monotonic() + _FIRST_ROW
     with cassandra.session(made.settings, made.credentials) as session, connection.connected(made.nifi):
         arrived = hops.any_row(session)
-        stack.start_engines(made, ["consumer"], _report)
+        stack.wait_ready(made, ["consumer"], _report)
         _step("Waiting for rows")
         shown = ""
         while True:
@@ -188,5 +193,4 @@ def _step(text: str) -> None:
 
 
 def _report(engine: str, state: str) -> None:
-    if state != "starting":
-        console.err.print(f"  {engine}: {state}", markup=False)
+    console.err.print(f"  {engine}: {state}", markup=False)

@@ -118,13 +118,13 @@ def frames(settings: Settings) -> Frames:
     count = 0
     for message in read(settings, TOPIC):
         count += 1
-        page = bytes(dict(message.headers() or []).get("page") or b"")
+        page = dict(message.headers() or []).get("page") or b""
         try:
             key = UUID(str(decoder.decode(message.value())["id"]))
         except Exception:  # noqa: BLE001 - untrusted bytes: whatever decoding raises, it is no user
             undecodable.add(f"{TOPIC}/{message.partition()}#{message.offset()}")
         else:
-            keys.setdefault(page.decode(errors="replace"), set()).add(key)
+            keys.setdefault(page if isinstance(page, str) else page.decode(errors="replace"), set()).add(key)
     return Frames(count, keys, undecodable, sum(low for low, _ in _offsets(settings, TOPIC).values()))
 
 

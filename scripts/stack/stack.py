@@ -90,14 +90,18 @@ def start(stack: Stack) -> bool:
     return fresh
 
 
-def start_engines(stack: Stack, names: Sequence[str], report: Callable[[str, str], None]) -> None:
-    """Start engines at once and wait until each has answered its own protocol.
-
-    report: called with an engine's name and a short state, from several threads. Raises TerminalError with the last
-    lines of the log when an engine gives up or takes longer than its patience.
-    """
+def start_engines(stack: Stack, names: Sequence[str]) -> None:
+    """Start engines at once; returns before they are ready."""
     for name in names:
         stack.supervisor.start_engine(name)
+
+
+def wait_ready(stack: Stack, names: Sequence[str], report: Callable[[str, str], None]) -> None:
+    """Wait until each engine has answered its own protocol.
+
+    report: called with an engine's name and how it became ready, from several threads. Raises TerminalError with the
+    last lines of the log when an engine gives up or takes longer than its patience.
+    """
     with ThreadPoolExecutor(len(names)) as pool:
         waiting = [pool.submit(_wait_ready, stack, stack.engine(name), report) for name in names]
         for future in waiting:
@@ -106,7 +110,6 @@ def start_engines(stack: Stack, names: Sequence[str], report: Callable[[str, str
 
 def _wait_ready(stack: Stack, engine: Engine, report: Callable[[str, str], None]) -> None:
     begun = time.monotonic()
-    report(engine.name, "starting")
     while True:
         try:
             detail = engine.ready()

@@ -102,7 +102,7 @@ def test_a_balanced_world_is_left_in_peace_and_counted() -> None:
         "rows": 36,
     }
     assert found.reasons == {"no_at:email": 10, "bad_magic": 1, "bad_event_time": 1}
-    assert list(found.reasons)[0] == "no_at:email", "the most frequent first"
+    assert next(iter(found.reasons)) == "no_at:email", "the most frequent first"
 
 
 def test_nothing_at_all_adds_up() -> None:

@@ -1,0 +1,317 @@
+"""The supervisor, with a real supervisord and engines that are tiny shell scripts."""
+
+import contextlib
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nifi_flows.errors import TerminalError
+from scripts.bootstrap import ROOT
+from scripts.stack.engine import Engine
+from scripts.stack.launch import living
+from scripts.stack.settings import Settings
+from scripts.stack.supervise import Supervisor
+
+# A leader with a child, whose process id is in a file once both are there.
+_FAMILY = "echo up; sleep 300 & echo $! > NAME.part; mv NAME.part NAME.child; wait"
+_SECRET = "s3cret-%d-of-the-engine"
+
+
+def until(met: Callable[[], Any], seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not met():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.02)
+
+
+@dataclass
+class Small:
+    """A stack of shell scripts under one supervisord. engines: by name, all of the same script until changed."""
+
+    settings: Settings
+    engines: dict[str, Engine]
+
+    @property
+    def supervisor(self) -> Supervisor:
+        return Supervisor(self.settings)
+
+    def up(self) -> list[str]:
+        return self.supervisor.start(self.engines.values())
+
+    def begin(self, name: str) -> int:
+        """Start an engine and return its process id once it has its child."""
+        self.supervisor.start_engine(name)
+        until(self._child_file(name).exists)
+        return self.supervisor.pid(name)
+
+    def child(self, name: str) -> int:
+        return int(self._child_file(name).read_text())
+
+    def forget_child(self, name: str) -> int:
+        child = self.child(name)
+        self._child_file(name).unlink()
+        return child
+
+    def kill_supervisor(self) -> None:
+        pid = int((self.settings.run / "supervisor.pid").read_text())
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: not living(pid))
+
+    def processes(self) -> list[int]:
+        """Whatever carries the marker of this stack."""
+        marker = f"PIPELINE_RUN={self.settings.run}".encode()
+        found = []
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if entry.name.isdigit() and marker in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+        return found
+
+    def _child_file(self, name: str) -> Path:
+        return self.settings.home / f"{name}.child"
+
+
+def _shell(name: str, script: str, folder: Path) -> Engine:
+    command = ["/bin/sh", "-c", script.replace("NAME", name)]
+    return Engine(name, name.title(), command, folder, "", {}, lambda: "", {"PASSWORD": _SECRET})
+
+
+@contextlib.contextmanager
+def _stack(home: Path, *names: str) -> Iterator[Small]:
+    settings = Settings(home=home)
+    for folder in (settings.home, settings.conf, settings.logs, settings.run):
+        folder.mkdir(parents=True)
+    made = Small(settings, {name: _shell(name, _FAMILY, home) for name in names})
+    try:
+        yield made
+    finally:
+        for pid in made.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A folder with a path that is short enough for a socket."""
+    made = Path(tempfile.mkdtemp(prefix="sv-"))
+    yield made / "h"
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def small(home: Path) -> Iterator[Small]:
+    """A stack of a test's own; nothing is started."""
+    with _stack(home, "one", "two") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Small]:
+    """A stack that is up; each test has engines of its own in it."""
+    home = Path(tempfile.mkdtemp(prefix="sv-"))
+    with _stack(home / "h", "steady", "idle", "killed", "failing", "changing", "secretive", "restarted") as made:
+        assert made.up() == [], "nothing ran, so nothing ran under files that no longer hold"
+        yield made
+        assert made.supervisor.stop()
+        assert made.processes() == []
+    shutil.rmtree(home)
+
+
+def test_an_engine_starts_only_when_told_to(shared: Small) -> None:
+    supervisor = shared.supervisor
+    assert supervisor.running()
+    assert (supervisor.state("idle"), supervisor.pid("idle"), supervisor.uptime("idle")) == ("STOPPED", 0, 0)
+    pid = shared.begin("steady")
+    assert supervisor.state("steady") in ("STARTING", "RUNNING")
+    assert living(pid)
+    assert 0 <= supervisor.uptime("steady") < 60
+    assert "up\n" in (shared.settings.logs / "steady.log").read_text()
+
+
+def test_what_runs_already_is_not_started_again(shared: Small) -> None:
+    pid = shared.begin("steady")
+    assert shared.up() == []
+    assert shared.begin("steady") == pid
+    assert living(pid)
+
+
+def test_the_supervisor_leads_nobody_elses_session(shared: Small) -> None:
+    pid = shared.begin("steady")
+    assert os.getsid(pid) != os.getsid(0), "Ctrl-C in our terminal would end the engines"
+
+
+def test_a_name_that_is_no_engine_is_down(shared: Small) -> None:
+    assert (shared.supervisor.state("nonesuch"), shared.supervisor.pid("nonesuch")) == ("DOWN", 0)
+
+
+def test_a_killed_engine_comes_back_without_the_orphans_of_its_former_life(shared: Small) -> None:
+    pid = shared.begin("killed")
+    orphan = shared.forget_child("killed")
+    os.kill(pid, signal.SIGKILL)
+    until((shared.settings.home / "killed.child").exists)
+    assert shared.supervisor.pid("killed") not in (0, pid)
+    assert living(shared.child("killed"))
+    assert not living(orphan)
+
+
+def test_an_engine_that_fails_is_tried_again_and_may_be_mended_meanwhile(shared: Small) -> None:
+    good = shared.engines["failing"]
+    shared.engines["failing"] = _shell("failing", "exit 3", shared.settings.home)
+    shared.up()
+    shared.supervisor.start_engine("failing")
+    until(lambda: shared.supervisor.state("failing") == "BACKOFF")
+    shared.supervisor.start_engine("failing")
+    shared.engines["failing"] = good
+    assert shared.up() == ["failing"]
+    shared.supervisor.restart_engine("failing")
+    until((shared.settings.home / "failing.child").exists)
+    assert shared.supervisor.state("failing") == "STARTING"
+
+
+def test_a_restart_gives_another_process_and_ends_the_children_of_the_old_one(shared: Small) -> None:
+    pid = shared.begin("restarted")
+    child = shared.forget_child("restarted")
+    shared.supervisor.restart_engine("restarted")
+    until((shared.settings.home / "restarted.child").exists)
+    assert shared.supervisor.pid("restarted") not in (0, pid)
+    assert not living(pid)
+    assert not living(child)
+
+
+def test_a_running_engine_whose_launch_file_changes_is_reported_and_left_running(shared: Small) -> None:
+    pid = shared.begin("changing")
+    shared.engines["changing"] = replace(shared.engines["changing"], environment={"CHANGED": "yes"})
+    shared.engines["idle"] = replace(shared.engines["idle"], environment={"CHANGED": "yes"})
+    assert shared.up() == ["changing"], "the idle one has changed, too, but does not run"
+    assert shared.up() == []
+    assert shared.supervisor.pid("changing") == pid
+    shared.forget_child("changing")
+    shared.supervisor.restart_engine("changing")
+    until((shared.settings.home / "changing.child").exists)
+    environment = Path("/proc", str(shared.supervisor.pid("changing")), "environ").read_bytes()
+    assert b"CHANGED=yes" in environment.split(b"\0")
+
+
+def test_secrets_reach_the_engine_but_no_command_line_and_no_file_that_others_can_read(shared: Small) -> None:
+    pid = shared.begin("secretive")
+    assert f"PASSWORD={_SECRET}".encode() in Path("/proc", str(pid), "environ").read_bytes().split(b"\0")
+    for line in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            assert _SECRET.encode() not in line.read_bytes(), line
+    holding = [
+        path for path in shared.settings.home.rglob("*") if path.is_file() and _SECRET.encode() in path.read_bytes()
+    ]
+    assert shared.settings.run / "secretive.json" in holding
+    assert {path.parent for path in holding} == {shared.settings.run}
+    for path in (*holding, shared.settings.conf / "supervisord.conf", shared.settings.logs / "secretive.log"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    assert stat.S_IMODE((shared.settings.run / "supervisor.sock").stat().st_mode) == 0o700
+
+
+def test_a_stop_leaves_no_process_and_can_be_repeated(small: Small) -> None:
+    small.up()
+    pids = [small.begin("one"), small.child("one"), small.begin("two"), small.child("two")]
+    assert small.supervisor.stop() is True
+    assert not any(living(pid) for pid in pids)
+    assert small.processes() == []
+    assert not small.supervisor.running()
+    assert (small.supervisor.state("one"), small.supervisor.pid("one")) == ("DOWN", 0)
+    assert small.supervisor.stop() is False
+
+
+def test_engines_that_outlive_their_supervisor_are_ended(small: Small) -> None:
+    small.up()
+    pids = [small.begin("one"), small.child("one")]
+    small.kill_supervisor()
+    assert not small.supervisor.running()
+    assert all(living(pid) for pid in pids)
+    assert small.supervisor.end_leftovers() is True
+    assert not any(living(pid) for pid in pids)
+    assert small.supervisor.end_leftovers() is False
+
+
+def test_a_start_after_the_supervisor_died_ends_what_it_left(small: Small) -> None:
+    small.up()
+    pid, child = small.begin("one"), small.forget_child("one")
+    small.kill_supervisor()
+    assert small.up() == []
+    assert not living(pid)
+    assert not living(child)
+    assert small.begin("one") != pid
+    assert small.supervisor.stop()
+
+
+def test_a_stop_ends_what_a_dead_supervisor_left_and_says_so(small: Small) -> None:
+    small.up()
+    pid = small.begin("one")
+    small.kill_supervisor()
+    assert small.supervisor.stop() is True
+    assert not living(pid)
+
+
+def test_any_name_of_a_folder_will_do(home: Path) -> None:
+    with _stack(home / '100%d "we\'re", ünlucky', "one") as odd:
+        odd.up()
+        pid = odd.begin("one")
+        assert "up\n" in (odd.settings.logs / "one.log").read_text()
+        odd.kill_supervisor()
+        assert odd.supervisor.stop() is True, "the marker names the folder as it is"
+        assert not living(pid)
+
+
+def test_a_path_that_is_too_long_for_a_socket_is_named(tmp_path: Path) -> None:
+    with _stack(tmp_path / ("long" * 25), "one") as deep, pytest.raises(TerminalError) as refused:
+        deep.up()
+    assert str(deep.settings.run / "supervisor.sock") in str(refused.value)
+    assert "PIPELINE_HOME" in refused.value.remedy
+    assert list(deep.settings.run.iterdir()) == [], "nothing is half done"
+
+
+def test_what_supervisord_says_against_its_start_is_told(small: Small) -> None:
+    small.settings.logs.rmdir()
+    with pytest.raises(TerminalError, match=r"^supervisord did not start: Error: .*logs") as refused:
+        small.up()
+    assert "\n" not in str(refused.value)
+    assert not small.supervisor.running()
+
+
+def test_a_stop_ends_even_where_nobody_asks_for_dead_processes(home: Path) -> None:
+    """As in a container whose first process is no init: the supervisor stays there as a zombie."""
+    script = """
+        import ctypes, sys, time
+        from pathlib import Path
+        from scripts.stack.settings import Settings
+        from scripts.stack.supervise import Supervisor
+
+        PR_SET_CHILD_SUBREAPER = 36
+        assert ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+        settings = Settings(home=sys.argv[1])
+        for folder in (settings.conf, settings.logs, settings.run):
+            folder.mkdir(parents=True)
+        supervisor = Supervisor(settings)
+        supervisor.start([])
+        pid = int((settings.run / "supervisor.pid").read_text())
+        assert supervisor.stop() is True
+        print(Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()[0])
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), str(home)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.stdout == "Z\n", done.stderr
