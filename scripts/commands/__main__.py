@@ -28,21 +28,20 @@ def _terminated(number: int, frame: FrameType | None) -> None:
 def main() -> int:
     signal.signal(signal.SIGTERM, _terminated)  # to clean up as after Ctrl-C
     try:
-        # Without standalone mode, a command that raises typer.Exit makes its exit code the value of the call.
-        return int(app(prog_name="pipeline", standalone_mode=False) or 0)
+        # Without standalone mode, the exit code of a command that raises typer.Exit or is interrupted is returned.
+        code = int(app(prog_name="pipeline", standalone_mode=False) or 0)
     except PipelineError as error:
         return console.fail(error)
     except (KeyboardInterrupt, typer.Abort):
-        console.err.print("interrupted")
-        return console.INTERRUPTED_EXIT
+        code = console.INTERRUPTED_EXIT
     except typer.TyperException as error:  # a wrong option or argument
         error.show()  # type: ignore[attr-defined]
         return error.exit_code
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read the output has left, as `head` does
-        return 0
     except Exception as error:  # noqa: BLE001 - a defect of ours: keep the trace for whoever mends it, not on the screen
         return console.defect(error)
+    if code == console.INTERRUPTED_EXIT:
+        console.err.print("interrupted")
+    return code
 
 
 sys.exit(main())

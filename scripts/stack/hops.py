@@ -68,9 +68,9 @@ def flow(name: str) -> Flow:
     status = nifi.FlowApi().get_process_group_status(group, recursive=True).process_group_status
     snapshot = status.aggregate_snapshot
     queued = {
-        c.connection_status_snapshot.name or c.id: c.connection_status_snapshot.flow_files_queued
-        for c in snapshot.connection_status_snapshots
-        if c.connection_status_snapshot.flow_files_queued
+        connection.name: connection.flow_files_queued
+        for connection in _connections(snapshot)
+        if connection.flow_files_queued
     }
     listed = processors(group)
     ill = [
@@ -88,6 +88,14 @@ def flow(name: str) -> Flow:
     asked = parameters(group)
     run = f"{asked['source.name']}/{asked['run.seed']}/{asked['run.page.size']}"
     return Flow(cursor, run, int(asked["run.pages"]), queued, snapshot.active_thread_count, ill)
+
+
+def _connections(group: Any) -> Iterator[Any]:
+    """The status of every connection in a group and in the groups inside it."""
+    for entity in group.connection_status_snapshots:
+        yield entity.connection_status_snapshot
+    for entity in group.process_group_status_snapshots:
+        yield from _connections(entity.process_group_status_snapshot)
 
 
 def receipts(settings: Settings) -> dict[str, dict[str, Any]]:

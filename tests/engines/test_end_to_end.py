@@ -66,9 +66,8 @@ def serving(pages: list[tuple[int, dict[str, str], bytes]]) -> Iterator[tuple[st
 def rows(stack: LocalStack, ids: list[str]) -> dict[str, Any]:
     made = credentials.ensure(stack.settings.secrets)
     with cassandra.session(stack.settings, made) as session:
-        listed = session.execute(
-            "SELECT * FROM spark_streams.created_users WHERE id IN %s", [tuple(map(uuid.UUID, ids))]
-        )
+        select = session.prepare("SELECT * FROM spark_streams.created_users WHERE id IN ?")
+        listed = session.execute(select, [[uuid.UUID(key) for key in ids]])
         return {str(row.id): row._asdict() for row in listed}
 
 

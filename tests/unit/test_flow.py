@@ -30,9 +30,11 @@ RELATIONSHIPS = {
 }
 ADDED = {"FlowFileTransform": {"failure", "original"}, "FlowFileSource": {"success"}}
 
-# Nothing is lost where these end: a request without its page, a page that is published, an empty page.
+# Nothing is lost where these end: a request without its page, a page that is published, an empty page, and a page of
+# a run that is over which the source has never handed out.
 ENDS = {
     ("Fetch page", "Original"),
+    ("Retry due?", "abandoned"),
     ("Publish users", "original"),
     ("Any invalid?", "unmatched"),
     ("Publish dead letters", "original"),
@@ -170,6 +172,14 @@ def test_a_page_that_was_not_had_stays_in_the_loop_until_it_is_due() -> None:
     assert "retry-after" in plan["Delete Attributes Expression"], "or one page's answer would rule over the next try"
 
 
+def test_a_waiting_page_is_abandoned_only_with_its_run() -> None:
+    route = PROCESSORS["Retry due?"]["properties"]
+    same = "${page.source:equals(#{source.name}):and(${page.seed:equals(#{run.seed})})"
+    same += ":and(${page.size:equals(#{run.page.size})})"
+    assert route["abandoned"] == same + ":not()}"
+    assert route["due"] == same + ":and(${now():toNumber():ge(${retry.at})})}", "or it would go both ways"
+
+
 def test_one_page_at_a_time_is_asked_for() -> None:
     assert GROUPS["Fetch pages"]["flowFileConcurrency"] == "SINGLE_FLOWFILE_PER_NODE"
     assert PROCESSORS["Fetch page"]["concurrentlySchedulableTaskCount"] == 1
@@ -178,7 +188,8 @@ def test_one_page_at_a_time_is_asked_for() -> None:
 
 def test_a_page_without_a_good_answer_yields_no_response() -> None:
     fetch = PROCESSORS["Fetch page"]["properties"]
-    assert fetch["HTTP URL"] == "${page.url}"
+    for part in ("results=${page.size}", "page=${page.number}", "seed=${page.seed:urlEncode()}"):
+        assert part in fetch["HTTP URL"], part
     assert fetch["Response Generation Required"] == "false", "an error page would be taken for users"
     assert fetch["Response Body Ignored"] == "false"
 

@@ -231,6 +231,22 @@ def test_a_stop_leaves_no_process_and_can_be_repeated(small: Small) -> None:
     assert small.supervisor.stop() is False
 
 
+def test_who_needs_the_others_stops_before_them(home: Path) -> None:
+    """NiFi and the consumer finish what is under way, and for that the others must still answer."""
+    polite = "trap 'sleep 0.2; echo NAME >> order; exit' TERM; echo > NAME.child; while :; do sleep 0.02; done"
+    with _stack(home) as made:
+        made.engines = {name: _shell(name, polite, home) for name in ("cassandra", "consumer", "kafka", "nifi")}
+        made.up()
+        for name in made.engines:
+            made.begin(name)
+        begun = time.monotonic()
+        made.supervisor.stop()
+        order = (home / "order").read_text().split()
+        assert sorted(order[:2]) == ["consumer", "nifi"]
+        assert sorted(order[2:]) == ["cassandra", "kafka"]
+        assert time.monotonic() - begun < 5
+
+
 def test_engines_that_outlive_their_supervisor_are_ended(small: Small) -> None:
     small.up()
     pids = [small.begin("one"), small.child("one")]
