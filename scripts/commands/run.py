@@ -21,6 +21,7 @@ from scripts.stack.provision import build_processors, provision
 from scripts.stack.stack import Stack
 
 _FIRST_ROW = 120  # seconds from the deploy to the first row before we say that something is wrong
+_RESTART = 120  # seconds that an engine may be away while we watch
 _SAMPLE = (
     "SELECT first_name, last_name, email_domain, age, age_group, country_code, region, source "
     "FROM created_users LIMIT 5"
@@ -139,13 +140,12 @@ def _start_engines(made: Stack) -> None:
 def _watch(made: Stack, begun: float) -> None:
     """Wait for the first row, then for a finite run to arrive in full, saying how far it is."""
     deadline = time.monotonic() + _FIRST_ROW
-    with cassandra.session(made.settings, made.credentials) as session, connection.connected(made.nifi):
+    with cassandra.session(made.settings, made.credentials) as session:
         arrived = hops.any_row(session)
         stack.wait_ready(made, ["consumer"], _report)
         _step("Waiting for rows")
         shown = ""
-        while True:
-            flow, lag = hops.flow("users"), hops.lag(made.settings)
+        for flow, lag in _polled(made):
             if not arrived and hops.any_row(session):
                 arrived = True
                 console.err.print(f"  first row after {time.monotonic() - begun:.0f} s")
@@ -160,7 +160,22 @@ def _watch(made: Stack, begun: float) -> None:
             if line != shown:
                 console.err.print(line)
                 shown = line
-            time.sleep(1)
+
+
+def _polled(made: Stack) -> Iterator[tuple[hops.Flow, int]]:
+    """The flow and the consumer's lag, once a second; an engine that restarts meanwhile gets time to come back."""
+    deadline = time.monotonic() + _RESTART
+    while True:
+        try:
+            with connection.connected(made.nifi):
+                polled = hops.flow("users"), hops.lag(made.settings)
+        except TransientError:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            deadline = time.monotonic() + _RESTART
+            yield polled
+        time.sleep(1)
 
 
 def _show(made: Stack) -> None:

@@ -17,11 +17,12 @@ SCHEMAS = {
     PAGES: USERS_FLOW / "page_receipt.avsc",
 }
 
-# name -> (partitions, topic configuration). A dead letter can be a whole page, so its topic takes large messages.
+# name -> (partitions, topic configuration). A dead letter can be one huge record, and it stays
+# until somebody has read it.
 TOPICS: dict[str, tuple[int, dict[str, str]]] = {
     TOPIC: (4, {}),
-    DEAD_LETTERS: (1, {"max.message.bytes": str(72 * 1024 * 1024)}),
-    PAGES: (1, {}),
+    DEAD_LETTERS: (1, {"max.message.bytes": str(73 * 1024 * 1024), "retention.ms": "-1"}),
+    PAGES: (1, {"retention.ms": "-1"}),
 }
 
 

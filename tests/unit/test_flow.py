@@ -34,7 +34,7 @@ ADDED = {"FlowFileTransform": {"failure", "original"}, "FlowFileSource": {"succe
 # a run that is over which the source has never handed out.
 ENDS = {
     ("Fetch page", "Original"),
-    ("Retry due?", "abandoned"),
+    ("Due?", "abandoned"),
     ("Publish users", "original"),
     ("Any invalid?", "unmatched"),
     ("Publish dead letters", "original"),
@@ -164,16 +164,16 @@ def test_a_page_that_was_not_had_stays_in_the_loop_until_it_is_due() -> None:
     (failed,) = [c for c in _leaving("Fetch page") if "Failure" in c["selectedRelationships"]]
     assert set(failed["selectedRelationships"]) == {"Failure", "No Retry", "Retry"}
     assert failed["destination"]["name"] == "Plan retry"
-    assert {c["destination"]["name"] for c in _leaving("Plan retry")} == {"Retry due?"}
-    ways = {c["selectedRelationships"][0]: c["destination"]["name"] for c in _leaving("Retry due?")}
-    assert ways == {"due": "Fetch page", "unmatched": "Retry due?"}
+    assert {c["destination"]["name"] for c in _leaving("Plan retry")} == {"Due?"}
+    ways = {c["selectedRelationships"][0]: c["destination"]["name"] for c in _leaving("Due?")}
+    assert ways == {"due": "Fetch page", "unmatched": "Due?"}
     plan = PROCESSORS["Plan retry"]["properties"]
     assert "Retry-After" in plan["retry.at"]
     assert "retry-after" in plan["Delete Attributes Expression"], "or one page's answer would rule over the next try"
 
 
 def test_a_waiting_page_is_abandoned_only_with_its_run() -> None:
-    route = PROCESSORS["Retry due?"]["properties"]
+    route = PROCESSORS["Due?"]["properties"]
     same = "${page.source:equals(#{source.name}):and(${page.seed:equals(#{run.seed})})"
     same += ":and(${page.size:equals(#{run.page.size})})"
     assert route["abandoned"] == same + ":not()}"
