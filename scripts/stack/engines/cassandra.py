@@ -50,8 +50,8 @@ memtable_offheap_space: 128MiB
 file_cache_size: 64MiB
 key_cache_size: 16MiB
 auto_snapshot: false
-batch_size_warn_threshold: 48KiB
-batch_size_fail_threshold: 50KiB
+batch_size_warn_threshold: 160KiB
+batch_size_fail_threshold: 320KiB
 authenticator:
   class_name: PasswordAuthenticator
 authorizer:

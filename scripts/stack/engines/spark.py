@@ -100,6 +100,8 @@ def define(settings: Settings, installed: Installed, credentials: Credentials) -
             "PYTHONPATH": ROOT,
             "CONSUMER_KAFKA_BROKERS": settings.kafka,
             "CONSUMER_REGISTRY_URL": settings.registry,
+            # Larger batches than a Cassandra as it comes would take without a warning; ours is told to.
+            "CONSUMER_BATCH_BYTES": "20000",
             "CONSUMER_CHECKPOINT_DIR": str(data / "checkpoint"),
         },
         address=f"http://{LOOPBACK}:{settings.consumer_ui_port}",
@@ -121,7 +123,7 @@ def _defaults(settings: Settings, installed: Installed, credentials: Credentials
     """spark-defaults.conf: the place, the jars and the secrets. What belongs to the application, it sets itself."""
     return {
         "spark.master": f"spark://{LOOPBACK}:{settings.spark_master_port}",
-        "spark.jars": ",".join(str(jar) for jar in installed.spark_jars),
+        "spark.jars": ",".join(f"local:{jar}" for jar in installed.spark_jars),
         "spark.authenticate": "true",
         "spark.authenticate.secret": credentials.spark_secret,
         "spark.deploy.recoveryMode": "FILESYSTEM",
