@@ -1,5 +1,6 @@
 """The local stack as a whole: everything that one home folder, one set of ports and one supervisor hold."""
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -102,15 +103,22 @@ def wait_ready(stack: Stack, names: Sequence[str], report: Callable[[str, str], 
     report: called with an engine's name and how it became ready, from several threads. Raises TerminalError with the
     last lines of the log when an engine gives up or takes longer than its patience.
     """
-    with ThreadPoolExecutor(len(names)) as pool:
-        waiting = [pool.submit(_wait_ready, stack, stack.engine(name), report) for name in names]
+    interrupted = threading.Event()
+    pool = ThreadPoolExecutor(len(names))
+    waiting = [pool.submit(_wait_ready, stack, stack.engine(name), report, interrupted) for name in names]
+    try:
         for future in waiting:
             future.result()
+    finally:
+        interrupted.set()  # Ctrl-C and the first engine that fails end the waiting for all of them
+        pool.shutdown(wait=True)
 
 
-def _wait_ready(stack: Stack, engine: Engine, report: Callable[[str, str], None]) -> None:
+def _wait_ready(
+    stack: Stack, engine: Engine, report: Callable[[str, str], None], interrupted: threading.Event
+) -> None:
     begun = time.monotonic()
-    while True:
+    while not interrupted.is_set():
         try:
             detail = engine.ready()
         except Exception as error:  # noqa: BLE001 - whatever a client raises means: not ready yet
