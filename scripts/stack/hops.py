@@ -100,22 +100,18 @@ def _connections(group: Any) -> Iterator[Any]:
 
 def receipts(settings: Settings) -> dict[str, dict[str, Any]]:
     """The last receipt of each page: receipt id -> page_receipt.avsc as a dict."""
-    decoder = Decoder(settings)
-    found = {}
-    for message in read(settings, PAGES):
-        receipt = decoder.decode(message.value())
-        found[receipt["id"]] = receipt
-    return found
+    return _last_by_id(settings, PAGES)
 
 
 def dead_letters(settings: Settings) -> dict[str, dict[str, Any]]:
     """Every dead letter once: its id -> dead_letter.avsc as a dict."""
+    return _last_by_id(settings, DEAD_LETTERS)
+
+
+def _last_by_id(settings: Settings, topic: str) -> dict[str, dict[str, Any]]:
     decoder = Decoder(settings)
-    found = {}
-    for message in read(settings, DEAD_LETTERS):
-        letter = decoder.decode(message.value())
-        found[letter["id"]] = letter
-    return found
+    records = (decoder.decode(message.value()) for message in read(settings, topic))
+    return {record["id"]: record for record in records}
 
 
 def frames(settings: Settings) -> Frames:
