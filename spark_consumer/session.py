@@ -1,6 +1,8 @@
 """The Spark session: only what belongs to the application. Master, jars, memory and secrets are the deployment's,
 in the spark-defaults.conf of SPARK_CONF_DIR."""
 
+from typing import Any
+
 from pyspark.sql import SparkSession
 
 from spark_consumer.settings import ConsumerSettings, load_settings
@@ -52,4 +54,16 @@ def create_spark_connection(settings: ConsumerSettings | None = None) -> SparkSe
         builder = builder.config(name, value)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("WARN")
+    _keep(spark._jvm, "SparkSession", "functions", "PythonUtils", "org.apache.spark.sql.Observation")
     return spark
+
+
+def _keep(jvm: Any, *names: str) -> None:
+    """Keep what PySpark asks the JVM for in every batch: each time by name, the JVM would search its whole class path
+    for it, package by package, which takes longer than the work of a small batch."""
+    for name in names:
+        place = jvm
+        for part in name.split("."):
+            found = getattr(place, part)
+            setattr(place, part, found)
+            place = found

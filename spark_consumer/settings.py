@@ -25,7 +25,8 @@ class ConsumerSettings(BaseSettings):
     group: str = "spark_consumer"
     """consumer group that shows finished offsets to lag tools"""
 
-    trigger_seconds: Annotated[float, Field(ge=0)] = 1.0
+    trigger_seconds: Annotated[float, Field(ge=0)] = 0.2
+    """How often to look for new frames; a batch that takes longer is followed by the next one at once"""
     max_offsets_per_trigger: Annotated[int, Field(gt=0)] = 50_000
     batch_bytes: Annotated[int, Field(gt=0)] = 8_192
     """Bytes of values in one Cassandra batch. Cassandra adds 16 or more for each cell before it holds the sum against

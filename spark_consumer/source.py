@@ -18,6 +18,9 @@ def connect_to_kafka(spark: SparkSession, settings: ConsumerSettings | None = No
         .option("subscribe", settings.topic)
         .option("startingOffsets", "earliest")
         .option("failOnDataLoss", "true")
+        # A fetch that waits for more than there is holds back the next question on its connection; half a second of
+        # it, Kafka's default, took a third of a small batch.
+        .option("kafka.fetch.max.wait.ms", 10)
         .option("maxOffsetsPerTrigger", settings.max_offsets_per_trigger)
         .load()
     )

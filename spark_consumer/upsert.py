@@ -2,11 +2,12 @@
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.window import Window
 
 from spark_consumer.table import KEYSPACE, TABLE
 
 _CASSANDRA = "org.apache.spark.sql.cassandra"
+_KEY = "lower(id)"  # a UUID in capitals is the same row
+_RANK = f"row_number() OVER (PARTITION BY {_KEY} ORDER BY event_time DESC, partition DESC, offset DESC)"
 
 
 def last_per_key(users: DataFrame) -> DataFrame:
@@ -15,13 +16,9 @@ def last_per_key(users: DataFrame) -> DataFrame:
     users: the contract's fields, partition and offset, which stay. The write timestamp settles what spans batches;
     within a batch this settles ties and spares writes.
     """
+    # said here, because the checkpoint would freeze spark.sql.shuffle.partitions as it was on the first day
     parallelism = users.sparkSession.sparkContext.defaultParallelism
-    key = F.lower("id")  # a UUID in capitals is the same row
-    newest_first = Window.partitionBy(key).orderBy(F.desc("event_time"), F.desc("partition"), F.desc("offset"))
-    return (
-        # said here, because the checkpoint would freeze spark.sql.shuffle.partitions as it was on the first day
-        users.repartition(parallelism, key).withColumn("rank", F.row_number().over(newest_first)).where("rank = 1")
-    )
+    return users.repartition(parallelism, F.expr(_KEY)).withColumn("rank", F.expr(_RANK)).where("rank = 1")
 
 
 def upsert(rows: DataFrame) -> None:

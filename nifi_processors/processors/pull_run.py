@@ -71,8 +71,8 @@ class PullRun(FlowFileSource):
     )
     INTERVAL = PropertyDescriptor(
         name="Interval",
-        description="Least time from one page to the next, such as '0 sec' or '1 sec'. A page is never named faster "
-        "than this processor's run schedule.",
+        description="Time from one page to the next, such as '0 sec' or '1 sec'; a page that comes late does not delay "
+        "the one after it. Pages are never named faster than this processor's run schedule.",
         required=True,
         default_value="0 sec",
         validators=[StandardValidators.TIME_PERIOD_VALIDATOR],

@@ -7,7 +7,7 @@ from types import FrameType
 import typer
 
 from nifi_flows.errors import PipelineError
-from scripts.commands import audit, console, cqlsh, down, logs, run, status, test
+from scripts.commands import audit, bench, canvas, console, cqlsh, doctor, down, logs, run, source, status, test
 
 app = typer.Typer(
     name="pipeline",
@@ -17,8 +17,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="HTTP sources in, trustworthy rows in Cassandra out.",
 )
-for command in (run.run, status.status, logs.logs, cqlsh.cqlsh, audit.audit, down.down, test.test):
+for command in (
+    run.run,
+    status.status,
+    logs.logs,
+    cqlsh.cqlsh,
+    audit.audit,
+    bench.bench,
+    canvas.canvas,
+    doctor.doctor,
+    down.down,
+    test.test,
+):
     app.command(context_settings=getattr(command, "context_settings", None))(command)
+app.add_typer(source.app)
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:

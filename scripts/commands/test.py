@@ -1,6 +1,7 @@
 """`test`: every test, the ones without engines first."""
 
 import os
+import random
 import subprocess
 import sys
 
@@ -10,22 +11,27 @@ from scripts.bootstrap import ROOT
 from scripts.commands import console
 from scripts.stack import install, settings
 
-_PARTS = ("tests/unit", "tests/engines")
+_PARTS = (
+    ["tests/unit", "--cov"],
+    ["tests/engines", "tests/faults"],  # in one session, for they share a stack
+)
 
 
 def test(context: typer.Context) -> None:
     """Run every test; with arguments, hand them to pytest instead, such as tests/unit -k audit."""
     configured = settings.load()
     installed = install.ensure(configured.cache, configured.maven)
+    seed = _hash_seed()
     environment = {
         **os.environ,
         "PYTHONPATH": ROOT,
+        "PYTHONHASHSEED": seed,
         "JAVA_HOME": str(installed.jdk17),
         "PIPELINE_NIFIAPI": str(installed.nifi_python_api),
         "PIPELINE_SPARK_JARS": ",".join(str(jar) for jar in installed.spark_jars),
     }
-    for arguments in [context.args] if context.args else [[part] for part in _PARTS]:
-        console.err.print(f"pytest {' '.join(arguments)}", style="bold", markup=False)
+    for arguments in [context.args] if context.args else _PARTS:
+        console.err.print(f"PYTHONHASHSEED={seed} pytest {' '.join(arguments)}", style="bold", markup=False)
         command = [sys.executable, "-m", "pytest", *arguments]
         code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
         if code:
@@ -33,3 +39,9 @@ def test(context: typer.Context) -> None:
 
 
 test.context_settings = {"ignore_unknown_options": True, "allow_extra_args": True}  # type: ignore[attr-defined]
+
+
+def _hash_seed() -> str:
+    """The seed of str hashes, and with them of the order of sets: another each time, unless one is to be repeated."""
+    given = os.environ.get("PYTHONHASHSEED", "random")
+    return str(random.randrange(2**32)) if given in ("", "random") else given

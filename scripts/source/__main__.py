@@ -5,18 +5,23 @@ import asyncio
 import logging
 import os
 import sys
+from pathlib import Path
 
+from .behaviour import Behaviour, BehaviourFile
 from .server import HOST, make_app, serve
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.source", description=__doc__)
     parser.add_argument("--port", type=port, default=8000, help="port on loopback, 0 for any free one (8000)")
-    parser.add_argument("--invalid-share", type=share, default=0.0, help="part of users to break, 0.0 to 1.0 (0.0)")
+    parser.add_argument(
+        "--behaviour", type=Path, metavar="FILE", help="JSON that says what to do wrong; read as it changes"
+    )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    behaviour = BehaviourFile(arguments.behaviour).read if arguments.behaviour else Behaviour
     try:
-        asyncio.run(serve(make_app(arguments.invalid_share), arguments.port))
+        asyncio.run(serve(make_app(behaviour), arguments.port))
     except OSError as error:
         reason = os.strerror(error.errno or 0)
         print(f"source: cannot listen on {HOST}:{arguments.port}: {reason}; use another --port", file=sys.stderr)
@@ -29,12 +34,6 @@ def port(text: str) -> int:
     if not 0 <= (number := int(text)) <= 65_535:
         raise argparse.ArgumentTypeError(f"not between 0 and 65535: {text}")
     return number
-
-
-def share(text: str) -> float:
-    if not 0.0 <= (part := float(text)) <= 1.0:
-        raise argparse.ArgumentTypeError(f"not between 0.0 and 1.0: {text}")
-    return part
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
 """Users broken on purpose, and the reason codes that whoever reads them must give.
 
-Whether a user is broken, and how, is a function of seed and index alone. The others keep their bytes, and who is broken
-at some share is broken in the same way at every greater one.
+Whether a user is broken, and how, is a function of seed, index and shares alone. The others keep their bytes, and who
+is broken at some share of all kinds is broken in the same way at every greater one.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
-from hashlib import blake2b
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from . import people
+from . import chance, people
 
 User = dict[str, Any]
 
@@ -69,19 +69,29 @@ KINDS = {
     "dob_words": Kind(_as("a Tuesday in spring", "dob", "date"), ("not_a_date:dob",)),
 }
 NAMES = tuple(KINDS)
+ANY = "any"
+NONE: Mapping[str, float] = MappingProxyType({})
 
 REASONS: dict[str, tuple[str, ...]] = {name: kind.reasons for name, kind in KINDS.items()}
 
 
-def invalid_kind(seed: str, index: int, share: float) -> str | None:
+def invalid_kind(seed: str, index: int, share: float, by_kind: Mapping[str, float] = NONE) -> str | None:
     """Return the kind (a key of REASONS) of the user that the seed has at the index, or None for a valid one.
 
-    share: part of all users that is invalid, 0.0 to 1.0.
+    share: part of all users that is invalid in any kind. by_kind: kind -> part of all users that is invalid in just
+    this one, beside those. All from 0.0 to 1.0, as is their sum.
     """
-    digest = blake2b(f"{index}\0{seed}".encode(errors="surrogatepass"), digest_size=16, person=b"invalid").digest()
-    if int.from_bytes(digest[:8], "big") >= share * 2**64:
-        return None
-    return NAMES[int.from_bytes(digest[8:], "big") % len(NAMES)]
+    return _kind(seed, index, _parts(share, by_kind))
+
+
+def _parts(share: float, by_kind: Mapping[str, float]) -> list[tuple[str, float]]:
+    return [(ANY, share), *((name, by_kind[name]) for name in NAMES if name in by_kind)]
+
+
+def _kind(seed: str, index: int, parts: list[tuple[str, float]]) -> str | None:
+    at, kind = chance.numbers(f"{index}\0{seed}", b"invalid")
+    drawn = chance.drawn(at, parts)
+    return NAMES[kind % len(NAMES)] if drawn == ANY else drawn
 
 
 def broken(user: bytes, kind: str) -> bytes:
@@ -89,10 +99,17 @@ def broken(user: bytes, kind: str) -> bytes:
     return json.dumps(KINDS[kind].breaking(json.loads(user)), ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def users(seed: str, indices: range, nationalities: Iterable[str] = (), share: float = 0.0) -> Iterator[bytes]:
-    """Yield the same as people.users, with the share of them broken."""
+def users(
+    seed: str,
+    indices: range,
+    nationalities: Iterable[str] = (),
+    share: float = 0.0,
+    by_kind: Mapping[str, float] = NONE,
+) -> Iterator[bytes]:
+    """Yield the same as people.users, with some of them broken: share and by_kind as in invalid_kind."""
     valid = people.users(seed, indices, nationalities)
-    if not share:
+    if not share and not by_kind:
         return valid
-    kinds = (invalid_kind(seed, index, share) for index in indices)
+    parts = _parts(share, by_kind)
+    kinds = (_kind(seed, index, parts) for index in indices)
     return (broken(user, kind) if kind else user for user, kind in zip(valid, kinds, strict=True))

@@ -19,7 +19,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from nifi_flows.errors import TerminalError
 
 ADMIN_IDENTITY = "CN=admin"
+RENEWAL = datetime.timedelta(days=30)  # before their end, certificates are made anew
 _LIFETIME = datetime.timedelta(days=825)
+_CERTIFICATES = ("ca.pem", "nifi.pem", "admin.pem")
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,45 @@ def ensure(folder: Path) -> Credentials:
     """Load the credentials in `folder`, making what is missing. Raises TerminalError for damaged passwords."""
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
-    words = _words(folder / "words.json")
+    words = _words(folder / "words.json") or _make_words(folder / "words.json")
     if not (folder / "admin.pem").exists():
         _make_certificates(folder)
+    return _credentials(folder, words)
+
+
+def load(folder: Path) -> Credentials | None:
+    """The credentials in `folder` as they are, None when none have been made. Raises as `ensure` does."""
+    words = _words(folder / "words.json")
+    return _credentials(folder, words) if words else None
+
+
+def ends(folder: Path) -> dict[str, datetime.datetime | None]:
+    """File name of each certificate -> when it ends; None where the file is no certificate or cannot be read."""
+    return {name: _end(folder / name) for name in _CERTIFICATES}
+
+
+def renew(folder: Path) -> bool:
+    """Make certificates anew when one has ended, ends within RENEWAL or is damaged; returns whether it was so.
+
+    Not while NiFi runs: it would go on with the old ones, and trust no new one.
+    """
+    admin = folder / "admin.pem"
+    limit = datetime.datetime.now(datetime.UTC) + RENEWAL
+    if not admin.exists() or all(end is not None and end > limit for end in ends(folder).values()):
+        return False
+    admin.unlink()  # the sign that all are there, until they are
+    _make_certificates(folder)
+    return True
+
+
+def _end(path: Path) -> datetime.datetime | None:
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
+    except (OSError, ValueError):
+        return None
+
+
+def _credentials(folder: Path, words: _Words) -> Credentials:
     return Credentials(
         ca=folder / "ca.pem",
         nifi_certificate=folder / "nifi.pem",
@@ -71,16 +109,21 @@ def write_private(path: Path, content: bytes | str) -> None:
     part.replace(path)
 
 
-def _words(path: Path) -> _Words:
-    if path.exists():
-        try:
-            return _Words(**json.loads(path.read_text()))
-        except (OSError, ValueError, TypeError) as error:
-            # New ones would open nothing: Cassandra knows the old passwords, NiFi's flow is sealed with the old key.
-            raise TerminalError(
-                f"{path} does not hold this stack's passwords: {error}",
-                "put it back from a copy, or begin anew with ./scripts/pipeline down --wipe",
-            ) from error
+def _words(path: Path) -> _Words | None:
+    """None when there are none yet."""
+    if not path.exists():
+        return None
+    try:
+        return _Words(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        # New ones would open nothing: Cassandra knows the old passwords, NiFi's flow is sealed with the old key.
+        raise TerminalError(
+            f"{path} does not hold this stack's passwords: {error}",
+            "put it back from a copy, or begin anew with ./scripts/pipeline down --wipe",
+        ) from error
+
+
+def _make_words(path: Path) -> _Words:
     words = _Words(*(secrets.token_urlsafe(24) for _ in range(4)))
     write_private(path, json.dumps(asdict(words)))
     return words

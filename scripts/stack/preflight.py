@@ -4,11 +4,13 @@ import errno
 import shutil
 import socket
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from nifi_flows.errors import TerminalError
+from scripts.stack import machine
 from scripts.stack.engine import Engine
 from scripts.stack.settings import LOOPBACK
 
@@ -16,39 +18,63 @@ MEMORY_NEEDED = 6 * 1024**3  # bytes that the whole stack may come to use
 DISK_NEEDED = 6 * 1024**3  # bytes for engines, their data and logs
 
 
+@dataclass(frozen=True)
+class Holder:
+    """Who keeps a port from us. text: in words that follow "is taken", empty when unknown. pid: None when unknown."""
+
+    text: str
+    pid: int | None
+
+
 def check_ports(engines: Iterable[Engine]) -> None:
     """Raise TerminalError naming the first port that somebody else holds."""
     for engine in engines:
         for port, purpose in engine.ports.items():
-            holder = _holder(port)
-            if holder is not None:
-                raise TerminalError(
-                    f"port {port} for the {purpose} is taken{holder}",
-                    "stop what holds it, or choose another port: the PIPELINE_..._PORT variables are in the README",
-                )
+            check_port(port, purpose)
 
 
-def check_memory() -> None:
-    available = psutil.virtual_memory().available
-    if available < MEMORY_NEEDED:
+def check_port(port: int, purpose: str) -> None:
+    """Raise TerminalError when somebody holds the port, naming who as far as this user may know."""
+    found = holder(port)
+    if found is not None:
         raise TerminalError(
-            f"the stack needs {_gib(MEMORY_NEEDED)} of free memory, this machine has {_gib(available)}",
-            "stop other programs or use a larger machine",
+            f"port {port} for the {purpose} is taken{found.text}",
+            "stop what holds it, or choose another port: the PIPELINE_..._PORT variables are in the README",
         )
 
 
+def check_memory() -> None:
+    memory = machine.memory()
+    if memory.available >= MEMORY_NEEDED:
+        return
+    needed = f"the stack needs {gib(MEMORY_NEEDED)} of free memory"
+    if memory.limited:
+        raise TerminalError(
+            f"{needed}, its container's limit leaves {gib(memory.available)}", "raise the container's memory limit"
+        )
+    raise TerminalError(
+        f"{needed}, this machine has {gib(memory.available)}", "stop other programs or use a larger machine"
+    )
+
+
 def check_disk(folder: Path) -> None:
-    while not folder.exists():
-        folder = folder.parent
+    folder = existing(folder)
     free = shutil.disk_usage(folder).free
     if free < DISK_NEEDED:
         raise TerminalError(
-            f"the stack needs {_gib(DISK_NEEDED)} of free disk in {folder}, there are {_gib(free)}",
+            f"the stack needs {gib(DISK_NEEDED)} of free disk in {folder}, there are {gib(free)}",
             "free some, or move it with PIPELINE_HOME and PIPELINE_CACHE",
         )
 
 
-def _holder(port: int) -> str | None:
+def existing(folder: Path) -> Path:
+    """The folder, or as long as it is not there, the one in which it will be made."""
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
+def holder(port: int) -> Holder | None:
     """None when the port is free, else who holds it as far as this user may know."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: TIME_WAIT is no obstacle
@@ -57,16 +83,18 @@ def _holder(port: int) -> str | None:
             return None
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
-                return f" ({error.strerror})"
+                return Holder(f" ({error.strerror})", None)
     try:
         for connection in psutil.net_connections("tcp"):
             if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
-                name = psutil.Process(connection.pid).name() if connection.pid else "another user's process"
-                return f" by {name}" + (f" (process {connection.pid})" if connection.pid else "")
+                if not connection.pid:
+                    return Holder(" by another user's process", None)
+                name = psutil.Process(connection.pid).name()
+                return Holder(f" by {name} (process {connection.pid})", connection.pid)
     except psutil.Error:
         pass
-    return ""
+    return Holder("", None)
 
 
-def _gib(size: int) -> str:
+def gib(size: int) -> str:
     return f"{size / 1024**3:.1f} GiB"

@@ -35,6 +35,7 @@ class Settings(BaseSettings):
     cassandra_storage_port: Port = 7000
     nifi_port: Port = 8443
     nifi_management_port: Port = 8444
+    canvas_port: Port = 8445
     spark_master_port: Port = 7077
     spark_master_ui_port: Port = 8080
     spark_worker_ui_port: Port = 8083

@@ -53,6 +53,7 @@ def configure(settings: Settings, invalid_share: float | None = None) -> Stack:
         preflight.check_memory()
         preflight.check_disk(settings.home)
         preflight.check_disk(settings.cache)
+        made.renew(settings.secrets)  # now, since NiFi reads its certificates only when it starts
     return _define(settings, install.ensure(settings.cache, settings.maven), invalid_share)
 
 
@@ -86,6 +87,7 @@ def start(stack: Stack) -> bool:
     if fresh:
         stack.supervisor.end_leftovers()
         preflight.check_ports(stack.engines)
+        spark.forget(stack.settings)
     for name in stack.supervisor.start(stack.engines):
         stack.supervisor.restart_engine(name)
     return fresh
@@ -114,9 +116,7 @@ def wait_ready(stack: Stack, names: Sequence[str], report: Callable[[str, str], 
         pool.shutdown(wait=True)
 
 
-def _wait_ready(
-    stack: Stack, engine: Engine, report: Callable[[str, str], None], interrupted: threading.Event
-) -> None:
+def _wait_ready(stack: Stack, engine: Engine, report: Callable[[str, str], None], interrupted: threading.Event) -> None:
     begun = time.monotonic()
     while not interrupted.is_set():
         try:

@@ -128,10 +128,14 @@ class Supervisor:
         if self.state(name) not in _UP:
             self._rpc().startProcess(name, False)
 
-    def restart_engine(self, name: str) -> None:
-        """Stop one engine and start it again with its launch file as it is now."""
+    def stop_engine(self, name: str) -> None:
+        """Stop one engine, unless it stands still already; returns when it has ended."""
         if self.state(name) in _UP:
             self._rpc().stopProcess(name, True)
+
+    def restart_engine(self, name: str) -> None:
+        """Stop one engine and start it again with its launch file as it is now."""
+        self.stop_engine(name)
         self._rpc().startProcess(name, False)
 
     def state(self, name: str) -> str:

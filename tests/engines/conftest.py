@@ -1,18 +1,14 @@
-"""One real stack for all tests here, on ports and in a folder of its own, torn down to the last process."""
+"""A real stack on ports and in a folder of its own, used as its user would; the fixture `stack` runs one."""
 
 import json
 import os
-import shutil
 import socket
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
-import pytest
 
 from scripts.bootstrap import ROOT
 from scripts.stack.settings import Settings
@@ -89,22 +85,3 @@ def place(home: Path) -> LocalStack:
     for opened in sockets:
         opened.close()
     return LocalStack({**os.environ, **ports, "PIPELINE_HOME": str(home)})
-
-
-@pytest.fixture(scope="session")
-def stack() -> Iterator[LocalStack]:
-    """A running stack whose embedded source breaks a twentieth of the users."""
-    home = Path(tempfile.mkdtemp(prefix="pipeline-"))  # short, for the supervisor's socket
-    made = place(home)
-    try:
-        made.run("--seed", "first", "--pages", "4", "--page-size", "250", "--invalid-share", "0.05")
-        yield made
-    finally:
-        if os.environ.get("PIPELINE_KEEP_LOGS"):
-            shutil.copytree(made.settings.logs, os.environ["PIPELINE_KEEP_LOGS"], dirs_exist_ok=True)
-        stopped = made.pipeline("down", "--wipe")
-        left = made.processes()
-        shutil.rmtree(home, ignore_errors=True)
-    assert stopped.code == 0, stopped.err
-    assert not left, left
-    assert not home.exists()

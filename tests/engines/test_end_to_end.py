@@ -25,8 +25,6 @@ from scripts.stack.supervise import Supervisor
 from tests.engines.conftest import LocalStack
 from tests.engines.hand_written import PAGE, expected_rows
 
-pytestmark = pytest.mark.engines
-
 
 @contextmanager
 def serving(pages: list[tuple[int, dict[str, str], bytes]]) -> Iterator[tuple[str, list[float]]]:
@@ -40,7 +38,8 @@ def serving(pages: list[tuple[int, dict[str, str], bytes]]) -> Iterator[tuple[st
         def do_GET(self) -> None:
             query = parse_qs(urlsplit(self.path).query)
             if query["seed"] == ["probe"]:
-                status, headers, body = 200, {}, json.dumps({"results": [{}], "info": {}}).encode()
+                headers: dict[str, str] = {}
+                status, body = 200, json.dumps({"results": [{}], "info": {}}).encode()
             else:
                 status, headers, body = pages[min(len(asked), len(pages) - 1)]
                 asked.append(time.time())

@@ -100,7 +100,7 @@ def test_one_changed_property_touches_one_line(flow: dict[str, Any]) -> None:
     changed = copy.deepcopy(flow)
     _processor(changed, "Fetch page")["properties"]["Socket Read Timeout"] = "31 secs"
     removed, added = (line.split() for line in _changed_lines(flow, changed))
-    assert removed == ["-", '"Socket', "Read", 'Timeout":', '"30', 'secs",']
+    assert removed == ["-", '"Socket', "Read", 'Timeout":', '"15', 'secs",']
     assert added == ["+", '"Socket', "Read", 'Timeout":', '"31', 'secs",']
     assert structure(changed) != structure(flow)
 

@@ -25,7 +25,7 @@ from scripts.stack import install, settings, stack
 from scripts.stack.audit import Audit
 from scripts.stack.engine import Engine
 
-COMMANDS = ["run", "status", "logs", "cqlsh", "audit", "down", "test"]
+COMMANDS = ["run", "status", "logs", "cqlsh", "audit", "source", "canvas", "doctor", "bench", "down", "test"]
 NEEDED = {"logs": ["kafka"]}  # arguments that a command does not do without
 
 
@@ -204,7 +204,7 @@ def test_before_the_first_start_there_is_no_log(pipeline: Pipeline) -> None:
     assert pipeline("logs", "kafka").error == ("there is no log of 'kafka'", "start with ./scripts/run")
 
 
-@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "test"])
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("test", "doctor")])
 def test_a_setting_that_is_wrong_is_named(
     pipeline: Pipeline, home: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
@@ -400,12 +400,13 @@ def test_a_status_fails_unless_every_engine_answers(
 
 @pytest.fixture
 def pytest_runs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Instead of pytest: `called` gets the arguments of each run, `codes` says how the runs end."""
-    runs: dict[str, Any] = {"called": [], "codes": [0, 0]}
+    """Instead of pytest: `called` gets the arguments of each run, `seeds` its hash seed, `codes` says how it ends."""
+    runs: dict[str, Any] = {"called": [], "seeds": [], "codes": [0, 0]}
 
-    def run(command: list[str], **options: Any) -> SimpleNamespace:
+    def run(command: list[str], env: dict[str, str], **options: Any) -> SimpleNamespace:
         assert command[1:3] == ["-m", "pytest"]
         runs["called"].append(command[3:])
+        runs["seeds"].append(env["PYTHONHASHSEED"])
         return SimpleNamespace(returncode=runs["codes"].pop(0))
 
     installed = SimpleNamespace(jdk17="/jdk17", nifi_python_api="/nifiapi", spark_jars=["/a.jar", "/b.jar"])
@@ -416,7 +417,36 @@ def pytest_runs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 def test_all_tests_run_those_without_engines_first(pipeline: Pipeline, pytest_runs: dict[str, Any]) -> None:
     assert pipeline("test").code == 0
-    assert pytest_runs["called"] == [["tests/unit"], ["tests/engines"]]
+    assert pytest_runs["called"] == [["tests/unit", "--cov"], ["tests/engines", "tests/faults"]]
+
+
+def test_a_test_has_the_marker_of_its_folder(request: pytest.FixtureRequest) -> None:
+    assert [marker.name for marker in request.node.iter_markers()] == ["unit"]
+
+
+@pytest.mark.parametrize("given", [None, "", "random"])
+def test_each_run_has_a_hash_seed_of_its_own_and_says_how_to_repeat_it(
+    pipeline: Pipeline, pytest_runs: dict[str, Any], monkeypatch: pytest.MonkeyPatch, given: str | None
+) -> None:
+    monkeypatch.delenv("PYTHONHASHSEED", raising=False)
+    if given is not None:
+        monkeypatch.setenv("PYTHONHASHSEED", given)
+    shown = pipeline("test")
+    seed, same = pytest_runs["seeds"]
+    assert seed == same
+    assert 0 <= int(seed) < 2**32
+    assert f"PYTHONHASHSEED={seed} pytest tests/unit --cov\n" in shown.err
+    pytest_runs["codes"] = [0]
+    pipeline("test", "tests/unit")
+    assert pytest_runs["seeds"][2] != seed
+
+
+def test_a_hash_seed_that_is_given_is_taken(
+    pipeline: Pipeline, pytest_runs: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONHASHSEED", "7")
+    assert "PYTHONHASHSEED=7 pytest tests/unit -x\n" in pipeline("test", "tests/unit", "-x").err
+    assert pytest_runs["seeds"] == ["7"]
 
 
 @pytest.mark.parametrize(("codes", "code", "runs"), [([1, 0], 1, 1), ([0, 5], 5, 2)])

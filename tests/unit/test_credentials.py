@@ -189,6 +189,73 @@ def test_the_certificate_of_another_stack_is_not_let_in(made: Credentials, tmp_p
         shake(made, "localhost", made, ca=other.ca)
 
 
+def _ending_in(folder: Path, made: Credentials, days: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the certificates anew, so that they end in so many days."""
+    with monkeypatch.context() as shorter:
+        shorter.setattr(credentials, "_LIFETIME", datetime.timedelta(days=days))
+        made.admin_certificate.unlink()
+        credentials.ensure(folder)
+
+
+@pytest.mark.parametrize(("days", "due"), [(-0.001, True), (29, True), (31, False)])
+def test_certificates_are_renewed_before_they_end(
+    folder: Path, made: Credentials, days: float, due: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _ending_in(folder, made, days, monkeypatch)
+    before = made.admin_certificate.read_bytes()
+    assert credentials.renew(folder) is due
+    assert (made.admin_certificate.read_bytes() != before) is due
+    assert credentials.ensure(folder) == made, "the passwords stay"
+    shake(made, "localhost", made)
+    if due:
+        test_certificates_hold_now_and_for_a_good_while(made)
+    assert credentials.renew(folder) is False
+
+
+@pytest.mark.parametrize("name", ["ca.pem", "nifi.pem"])
+@pytest.mark.parametrize("content", [None, b"", b"no certificate"])
+def test_a_damaged_certificate_is_renewed_with_the_others(
+    folder: Path, made: Credentials, name: str, content: bytes | None
+) -> None:
+    (folder / name).unlink()
+    if content is not None:
+        (folder / name).write_bytes(content)
+    assert credentials.ends(folder)[name] is None
+    assert credentials.renew(folder)
+    shake(made, "localhost", made)
+
+
+def test_a_renewal_that_was_cut_short_is_made_up_for(
+    folder: Path, made: Credentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _ending_in(folder, made, 5, monkeypatch)
+
+    def interrupted(path: Path, content: bytes) -> None:
+        if path.name == "nifi.pem":
+            raise KeyboardInterrupt
+        path.write_bytes(content)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(credentials, "write_private", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            credentials.renew(folder)
+    shake(credentials.ensure(folder), "localhost", made)
+
+
+def test_to_look_is_not_to_make(folder: Path, tmp_path: Path) -> None:
+    assert credentials.load(folder) is None
+    assert credentials.renew(folder) is False
+    assert set(credentials.ends(folder).values()) == {None}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_made_is_loaded(folder: Path, made: Credentials) -> None:
+    assert credentials.load(folder) == made
+    (folder / "words.json").write_text("{")
+    with pytest.raises(TerminalError):
+        credentials.load(folder)
+
+
 def test_a_private_file_replaces_an_open_one_at_once(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("old")

@@ -164,6 +164,20 @@ def test_a_failure_on_the_way_shows_no_installation(tmp_path: Path, monkeypatch:
     assert install.install(lock, tmp_path).kafka_lib.is_dir()
 
 
+def test_damage_to_an_installation_is_seen(tmp_path: Path) -> None:
+    lock = filled(tmp_path, FILES)
+    assert install.damaged(lock, tmp_path) is None
+    made = install.install(lock, tmp_path)
+    assert install.damaged(lock, tmp_path) == []
+    (made.kafka_lib / "kafka-1.jar").unlink()
+    (made.jdk21 / "bin" / "java").unlink()
+    (made.spark_lib / "a-1.jar").unlink()
+    (made.spark_lib / "a-1.jar").write_bytes(b"longer")
+    (made.nifi_lib / "nifi-standard-nar-2.3.0.nar").unlink()
+    damaged = {path.name for path in install.damaged(lock, tmp_path) or []}
+    assert damaged == {"kafka-1.jar", "java", "a-1.jar", "nifi-standard-nar-2.3.0.nar"}
+
+
 def _interrupt(*arguments: object) -> None:
     raise KeyboardInterrupt
 

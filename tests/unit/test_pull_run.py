@@ -80,8 +80,14 @@ def test_the_end_of_a_run_is_saved_once() -> None:
     assert step(resting.progress, RUN, 2).save is None
 
 
-def test_the_interval_lies_between_two_pages() -> None:
-    assert pages_of(replace(RUN, interval=2.5), 8, fresh()) == [1, None, None, 2, None, None, 3, None]
+def test_the_pace_is_that_of_the_interval() -> None:
+    assert pages_of(replace(RUN, interval=2.5), 8, fresh()) == [1, None, None, 2, None, 3, None, None]
+
+
+def test_a_pause_is_not_made_up_for() -> None:
+    slow = replace(RUN, interval=60)
+    late = handed_over(handed_over(fresh(), slow, 1, 0), slow, 2, 200)
+    assert late.due == 260
 
 
 def test_the_cursor_is_saved_while_the_interval_runs() -> None:

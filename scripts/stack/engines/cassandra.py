@@ -16,7 +16,7 @@ from scripts.stack.settings import LOOPBACK, Settings
 
 ROLE = "pipeline"  # what Spark and cqlsh log in as
 _ADMIN = "cassandra"  # the superuser that Cassandra makes; its well-known password is replaced at once
-_HEAP = "512m"
+_HEAP = "640m"
 
 _YAML = """\
 cluster_name: pipeline
@@ -40,13 +40,21 @@ cdc_raw_directory: "{data}/cdc_raw"
 commitlog_sync: periodic
 commitlog_sync_period: 1000ms
 commitlog_segment_size: 8MiB
-commitlog_total_space: 128MiB
+commitlog_total_space: 512MiB
 disk_failure_policy: stop
 commit_failure_policy: stop
 concurrent_reads: 16
 concurrent_writes: 16
-memtable_heap_space: 128MiB
-memtable_offheap_space: 128MiB
+memtable:
+  configurations:
+    trie:
+      class_name: TrieMemtable
+    default:
+      inherits: trie
+memtable_allocation_type: offheap_objects
+memtable_flush_writers: 1
+memtable_heap_space: 256MiB
+memtable_offheap_space: 256MiB
 file_cache_size: 64MiB
 key_cache_size: 16MiB
 auto_snapshot: false
@@ -115,7 +123,7 @@ def define(settings: Settings, installed: Installed, credentials: Credentials) -
             f"-Xms{_HEAP}",
             f"-Xmx{_HEAP}",
             "-XX:MaxDirectMemorySize=256m",
-            "-XX:+UseG1GC",
+            "-XX:+UseParallelGC",
             "-Xss256k",
             f"-javaagent:{jamm}",
             *(f"--add-exports={package}=ALL-UNNAMED" for package in _EXPORTS),

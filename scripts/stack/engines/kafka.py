@@ -113,7 +113,7 @@ def create_topics(settings: Settings, topics: dict[str, tuple[int, dict[str, str
             for name, (_, config) in topics.items()
             if config
         ]
-        for future in admin.alter_configs(resources).values():
+        for future in admin.alter_configs(resources).values() if resources else ():
             future.result()
     except KafkaException as error:
         raise TransientError(

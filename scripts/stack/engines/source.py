@@ -1,32 +1,66 @@
 """The embedded HTTP source: users in the shape of the randomuser.me API, without a network."""
 
-import json
 import sys
+from pathlib import Path
+from typing import Any
 
 import requests
 
+from nifi_flows.errors import TerminalError
 from scripts.bootstrap import ROOT
+from scripts.source.behaviour import Behaviour
+from scripts.stack.credentials import write_private
 from scripts.stack.engine import Engine
 from scripts.stack.settings import LOOPBACK, Settings
 
 
 def define(settings: Settings, invalid_share: float | None) -> Engine:
-    """invalid_share: part of the users, 0 to 1, that the source breaks on purpose; None leaves it as it was."""
-    kept = settings.conf / "source.json"
-    if invalid_share is None:
-        invalid_share = json.loads(kept.read_text())["invalid_share"] if kept.exists() else 0.0
-    kept.write_text(json.dumps({"invalid_share": invalid_share}))
+    """invalid_share: part of the users, 0 to 1, that the source breaks on purpose; None leaves all as it was."""
+    if invalid_share is not None:
+        misbehave(settings, Behaviour(faults=behaviour(settings).faults, invalid_share=invalid_share))
     port = str(settings.source_port)
     return Engine(
         name="source",
         title="HTTP source",
-        command=[sys.executable, "-m", "scripts.source", "--port", port, "--invalid-share", str(invalid_share)],
+        command=[sys.executable, "-m", "scripts.source", "--port", port, "--behaviour", str(_file(settings))],
         folder=settings.home,
         address=settings.source,
         ports={settings.source_port: "HTTP source"},
         ready=lambda: _ready(settings),
         environment={"PYTHONPATH": ROOT},
     )
+
+
+def behaviour(settings: Settings) -> Behaviour:
+    """What the source has been told to do wrong. Raises TerminalError when its file can't be read."""
+    try:
+        return Behaviour.parse(_file(settings).read_bytes())
+    except FileNotFoundError:
+        return Behaviour()
+    except (OSError, ValueError) as error:
+        raise TerminalError(
+            f"{_file(settings)} is not read: {error}", "./scripts/pipeline source behave writes it anew"
+        ) from error
+
+
+def misbehave(settings: Settings, told: Behaviour) -> None:
+    """Tell the source what to do wrong from the next request on, or once it runs."""
+    write_private(_file(settings), told.json())
+
+
+def stats(settings: Settings) -> dict[str, Any] | None:
+    """What the source has answered since its start: pages, users, and fault -> how many; None when it doesn't run."""
+    try:
+        response = requests.get(f"http://{LOOPBACK}:{settings.source_port}/stats", timeout=2)
+        response.raise_for_status()
+        found: dict[str, Any] = response.json()
+    except (requests.RequestException, ValueError):
+        return None
+    return found
+
+
+def _file(settings: Settings) -> Path:
+    return settings.conf / "source.json"
 
 
 def _ready(settings: Settings) -> str:

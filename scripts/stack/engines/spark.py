@@ -30,6 +30,9 @@ appender.console.layout.type = PatternLayout
 appender.console.layout.pattern = %d %p %c{1}: %m%n%ex
 logger.deploy.name = org.apache.spark.deploy
 logger.deploy.level = info
+# says of every batch that it took longer than the trigger's interval, which a short interval is there for
+logger.trigger.name = org.apache.spark.sql.execution.streaming.ProcessingTimeExecutor
+logger.trigger.level = error
 """
 
 
@@ -37,8 +40,8 @@ def define(settings: Settings, installed: Installed, credentials: Credentials) -
     """The master, the worker and the consumer, in the order in which they start."""
     conf, data = settings.conf / "spark", settings.data / "spark"
     conf.mkdir(parents=True, exist_ok=True)
-    for folder in ("recovery", "work", "scratch"):
-        (data / folder).mkdir(parents=True, exist_ok=True)
+    for folder in (_recovery(settings), data / "work", data / "scratch"):
+        folder.mkdir(parents=True, exist_ok=True)
     write_private(conf / "spark-defaults.conf", _lines(_defaults(settings, installed, credentials)))
     (conf / "log4j2.properties").write_text(_LOG4J)
     home = spark_home()
@@ -112,6 +115,19 @@ def define(settings: Settings, installed: Installed, credentials: Credentials) -
     return [master, worker, consumer]
 
 
+def forget(settings: Settings) -> None:
+    """Make the master start without workers and applications of a stack that no longer runs.
+
+    It would wait a minute for them to come back. While the stack runs they do, and its memory of them is needed.
+    """
+    for file in _recovery(settings).glob("*"):
+        file.unlink()
+
+
+def _recovery(settings: Settings) -> Path:
+    return settings.data / "spark" / "recovery"
+
+
 def spark_home() -> Path:
     """The Spark distribution inside the pyspark wheel, found without importing it."""
     specification = importlib.util.find_spec("pyspark")
@@ -127,15 +143,21 @@ def _defaults(settings: Settings, installed: Installed, credentials: Credentials
         "spark.authenticate": "true",
         "spark.authenticate.secret": credentials.spark_secret,
         "spark.deploy.recoveryMode": "FILESYSTEM",
-        "spark.deploy.recoveryDirectory": str(settings.data / "spark" / "recovery"),
+        "spark.deploy.recoveryDirectory": str(_recovery(settings)),
         "spark.worker.cleanup.enabled": "true",
         "spark.driver.host": LOOPBACK,
         "spark.driver.bindAddress": LOOPBACK,
         "spark.driver.memory": _DRIVER_HEAP,
-        "spark.driver.extraJavaOptions": f"-XX:+UseSerialGC {QUICK_START}",
+        # To rename a file, Hadoop asks a child process for each name whether it is a link: four a batch
+        # with checksums beside the checkpoint, two without, and VFORK takes a third of the default's time.
+        "spark.hadoop.fs.AbstractFileSystem.file.impl": "org.apache.hadoop.fs.local.RawLocalFs",
+        "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -Djdk.lang.Process.launchMechanism=VFORK",
         "spark.executor.memory": _EXECUTOR_HEAP,
         "spark.executor.extraJavaOptions": "-XX:+UseSerialGC",
         "spark.cores.max": str(_CORES),
+        # a page elsewhere in the browser must not be able to stop the consumer or the worker
+        "spark.ui.killEnabled": "false",
+        "spark.master.ui.decommission.allow.mode": "DENY",
         "spark.ui.port": str(settings.consumer_ui_port),
         "spark.cassandra.connection.host": LOOPBACK,
         "spark.cassandra.connection.port": str(settings.cassandra_port),

@@ -1,0 +1,50 @@
+"""`canvas`: the NiFi canvas in an ordinary browser, through a proxy that holds the certificate."""
+
+import asyncio
+import os
+import threading
+import webbrowser
+from functools import partial
+from pathlib import Path
+
+import typer
+
+from nifi_flows.errors import TransientError
+from scripts.canvas import proxy
+from scripts.commands import console
+from scripts.stack import credentials, preflight, settings
+from scripts.stack.credentials import write_private
+from scripts.stack.settings import LOOPBACK, Settings
+from scripts.stack.stack import nifi_of
+from scripts.stack.supervise import Supervisor
+
+
+def canvas() -> None:
+    """Show the NiFi canvas in a browser, by a link that works once; serves until Ctrl-C."""
+    configured = settings.load()
+    if not Supervisor(configured).running():
+        raise TransientError("the stack is not running", "start it with ./scripts/run")
+    nifi = nifi_of(configured, credentials.ensure(configured.secrets))
+    asyncio.run(proxy.require(nifi))
+    preflight.check_port(configured.canvas_port, "NiFi canvas")
+    page = configured.run / "canvas.html"
+    try:
+        asyncio.run(proxy.serve(nifi, configured.canvas_port, partial(_show, configured, page)))
+    finally:
+        page.unlink(missing_ok=True)
+
+
+def _show(configured: Settings, page: Path, link: str) -> None:
+    console.err.print("The NiFi canvas, until Ctrl-C. The link lets one browser in:")
+    typer.echo(link)
+    spark = {
+        "consumer": configured.consumer_ui_port,
+        "master": configured.spark_master_ui_port,
+        "worker": configured.spark_worker_ui_port,
+    }
+    addresses = ", ".join(f"{name} http://{LOOPBACK}:{port}" for name, port in spark.items())
+    console.err.print(f"Spark needs no link: {addresses}")
+    if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        # By way of a file that nobody else can read: what a browser is started with is in the process list.
+        write_private(page, f'<!doctype html><meta http-equiv="refresh" content="0;url={link}">\n')
+        threading.Thread(target=webbrowser.open, args=(page.as_uri(),), daemon=True).start()

@@ -1,0 +1,46 @@
+"""`doctor`: what is wrong with the machine or the stack, and what to do about it."""
+
+from dataclasses import asdict
+from itertools import groupby
+
+import typer
+
+from nifi_flows.errors import PipelineError
+from scripts.commands import console
+from scripts.doctor.examine import examine
+from scripts.doctor.finding import Finding, Severity, exit_code, failed
+from scripts.stack import settings
+
+_STYLES = {Severity.ok: "green", Severity.warning: "yellow", Severity.problem: "bold red"}
+
+
+def doctor(output: console.OutputOption = console.Output.text) -> None:
+    """Say what is wrong with the machine or the stack and what to do about it; changes nothing.
+
+    Exits with 0 when nothing is wrong (a warning is not), 75 when waiting may mend all that is, else 1.
+    """
+    try:
+        findings = examine(settings.load())
+    except PipelineError as error:
+        findings = [failed("settings", error)]
+    if output == console.Output.json:
+        console.print_json([asdict(finding) for finding in findings])
+    else:
+        _print(findings)
+    code = exit_code(findings, later=console.TRANSIENT_EXIT)
+    if code:
+        raise typer.Exit(code)
+
+
+def _print(findings: list[Finding]) -> None:
+    for area, group in groupby(findings, key=lambda finding: finding.area):
+        console.out.print(area, style="bold", markup=False)
+        for finding in group:
+            console.out.print(f"  {finding.severity:8}", style=_STYLES[finding.severity], end="", markup=False)
+            console.out.print(finding.what, markup=False)
+            if finding.remedy:
+                console.out.print(f"          next: {finding.remedy}", markup=False)
+    console.out.print()
+    for severity in (Severity.problem, Severity.warning):
+        count = sum(finding.severity is severity for finding in findings)
+        console.out.print(f"{count or 'no'} {severity}{'s' * (count != 1)}")

@@ -1,0 +1,68 @@
+"""What the doctor has to say: findings, and what they mean together."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from nifi_flows.errors import PipelineError, TransientError
+
+_LONGEST = 240  # characters of what others have written
+
+
+class Severity(StrEnum):
+    """problem: something does not work, or will not start. warning: it works, but somebody should know."""
+
+    ok = "ok"
+    warning = "warning"
+    problem = "problem"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line: what was found, and what to do about it.
+
+    area: what it belongs to, such as "ports". remedy: empty where nothing is wrong. passing: waiting may mend it.
+    """
+
+    area: str
+    severity: Severity
+    what: str
+    remedy: str = ""
+    passing: bool = False
+
+
+def ok(area: str, what: str) -> Finding:
+    return Finding(area, Severity.ok, what)
+
+
+def warning(area: str, what: str, remedy: str) -> Finding:
+    return Finding(area, Severity.warning, what, remedy)
+
+
+def problem(area: str, what: str, remedy: str, passing: bool = False) -> Finding:
+    return Finding(area, Severity.problem, what, remedy, passing)
+
+
+def failed(area: str, error: BaseException) -> Finding:
+    """A reading that could not be taken is a finding itself."""
+    if isinstance(error, PipelineError):
+        remedy = one_line(error.remedy) or "./scripts/pipeline status"
+        return problem(area, one_line(str(error)), remedy, isinstance(error, TransientError))
+    what = f"cannot be examined: {type(error).__name__}: {one_line(str(error))}"
+    return problem(area, what, "mend that, then ask again")
+
+
+def one_line(text: str) -> str:
+    """Text of somebody else's on one line: no control characters that a terminal would obey, and not too long."""
+    printable = "".join(character if character.isprintable() else " " for character in text[: 4 * _LONGEST])
+    line = re.sub(r" +", " ", printable).strip()
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+
+
+def exit_code(findings: Sequence[Finding], later: int) -> int:
+    """0 without a problem (warnings are none), `later` when waiting may mend every problem, else 1."""
+    problems = [finding for finding in findings if finding.severity is Severity.problem]
+    if not problems:
+        return 0
+    return later if all(finding.passing for finding in problems) else 1

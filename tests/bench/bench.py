@@ -1,0 +1,223 @@
+"""The whole benchmark: the pipeline, the baseline and the ceilings, one after the other on one running stack."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+from cassandra.cluster import Session
+from confluent_kafka import Producer
+
+from nifi_flows import connection, deploy
+from nifi_flows.errors import TransientError
+from scripts.bootstrap import ROOT
+from scripts.commands import audit
+from scripts.stack import hops, names
+from scripts.stack.engines import cassandra, kafka
+from scripts.stack.stack import Stack
+from tests.bench import contenders
+from tests.bench.conditions import Conditions
+from tests.bench.contenders import Contender
+from tests.bench.measure import Latency, Throughput, latency, throughput
+
+_FRAME = 480  # bytes of a user's frame in user_data_topic, on average
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One contender. throughput: the runs in their order. throughput_median: the one of median rate."""
+
+    throughput: list[Throughput]
+    latency: Latency
+
+    @property
+    def median(self) -> Throughput:
+        return sorted(self.throughput, key=lambda run: run.rate)[len(self.throughput) // 2]
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """ceilings: what each engine does alone, users a second. findings: what `audit` found wrong after it all."""
+
+    commit: str
+    when: str
+    conditions: Conditions
+    cores: int
+    load_before: float
+    pipeline: Result
+    baseline: Result
+    ceilings: dict[str, float]
+    counts: dict[str, int]
+    findings: list[str]
+
+    @property
+    def ratio(self) -> float:
+        """The pipeline's median throughput as part of the baseline's."""
+        return self.pipeline.median.rate / self.baseline.median.rate
+
+
+def check_free(made: Stack) -> None:
+    """Raise TransientError unless every engine answers and nothing is under way: it would be measured, too."""
+    for engine in made.engines:
+        try:
+            engine.ready()
+        except Exception as error:
+            raise TransientError(
+                f"{engine.title} is not ready: {(str(error).splitlines() or [''])[0][:120]}",
+                "./scripts/run brings the stack up; ./scripts/pipeline doctor says what is wrong",
+            ) from error
+    with connection.connected(made.nifi):
+        flow, lag = hops.flow("users"), hops.lag(made.settings)
+    if not hops.at_rest(flow) or lag:
+        raise TransientError(
+            f"the stack is busy: {hops.describe(flow)}, {lag} frames not yet consumed",
+            "wait for the run to end (./scripts/pipeline status), or give it an end: ./scripts/run --pages N",
+        )
+
+
+def run(made: Stack, conditions: Conditions, say: Say) -> Benchmark:
+    """Measure everything. Raises TransientError when the stack is not ready, is busy or fails on the way.
+
+    The flow gets its parameters back and the consumer runs again, however it ends; the users that were pulled stay.
+    """
+    check_free(made)
+    load = os.getloadavg()[0]
+    begun = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    with tempfile.TemporaryDirectory() as folder, cassandra.session(made.settings, made.credentials) as session:
+        log = Path(folder) / "answered"
+        with contenders.source(made, log) as (url, pid):
+            before = _parameters(made)
+            try:
+                ours = _measured(contenders.Pipeline(made, url, pid), made, session, log, conditions, say)
+                say("audit")
+                audited = audit.collect()
+                with contenders.baseline(made, session, url, pid) as plain:
+                    theirs = _measured(plain, made, session, log, conditions, say)
+            finally:
+                _restore(made, before)
+            say("ceilings")
+            ceilings = _ceilings(made, session, url, conditions)
+    return Benchmark(
+        commit(),
+        begun,
+        conditions,
+        os.cpu_count() or 0,
+        load,
+        ours,
+        theirs,
+        ceilings,
+        audited.counts,
+        audited.findings,
+    )
+
+
+def _measured(
+    contender: Contender, made: Stack, session: Session, log: Path, conditions: Conditions, say: Say
+) -> Result:
+    seed = f"{contender.name}-{int(time.time())}"
+
+    def pulled(name: str, pages: int) -> Throughput:
+        return throughput(contender, made.settings, session, log, f"{seed}-{name}", pages, conditions.page)
+
+    say(f"{contender.name}: warming up with {conditions.warm_up:,} users")
+    pulled("warm", conditions.warm_up // conditions.page)
+    runs = []
+    for number in range(1, conditions.runs + 1):
+        runs.append(pulled(str(number), conditions.pages))
+        say(f"{contender.name}: run {number} of {conditions.runs}: {runs[-1].rate:,.0f} users/s")
+    say(f"{contender.name}: latency for {conditions.latency_seconds:.0f} s")
+    late = latency(
+        contender,
+        session,
+        log,
+        f"{seed}-latency",
+        conditions.latency_pages,
+        conditions.latency_page,
+        conditions.latency_interval,
+        round(conditions.latency_skipped / conditions.latency_interval),
+    )
+    say(f"{contender.name}: p95 {late.p95:.2f} s")
+    return Result(runs, late)
+
+
+def _parameters(made: Stack) -> dict[str, str]:
+    with connection.connected(made.nifi):
+        group = deploy.find_group("users")
+        assert group  # check_free has seen it
+        return deploy.parameters(group)
+
+
+def _restore(made: Stack, before: dict[str, str]) -> None:
+    """Give the flow back what it pulled before. To NiFi that is another run: it pulls those pages once more."""
+    with connection.connected(made.nifi):
+        deploy.deploy(deploy.load(names.FLOW), before)
+
+
+def _ceilings(made: Stack, session: Session, url: str, conditions: Conditions) -> dict[str, float]:
+    """users/s of: the source alone, publishing to Kafka alone, Spark's append alone."""
+    return {
+        "source answers": _source_alone(url, conditions),
+        "Python publishes to Kafka": _publish_alone(made, conditions),
+        "Spark appends to Cassandra": _append_alone(made, session, conditions),
+    }
+
+
+def _source_alone(url: str, conditions: Conditions) -> float:
+    with requests.Session() as http:
+        begun = time.monotonic()
+        for page in range(1, conditions.pages + 1):
+            query: dict[str, str | int] = {"seed": "ceiling", "results": conditions.page, "page": page}
+            assert http.get(url, params=query, timeout=30).content
+        return conditions.users / (time.monotonic() - begun)
+
+
+def _publish_alone(made: Stack, conditions: Conditions) -> float:
+    topic = f"bench_publish_{int(time.time())}"
+    kafka.create_topics(made.settings, {topic: (4, {})})
+    producer = Producer({"bootstrap.servers": made.settings.kafka, "compression.type": "lz4", "linger.ms": 10})
+    frames = [os.urandom(_FRAME // 2).hex().encode() for _ in range(conditions.page)]
+    begun = time.monotonic()
+    for _ in range(conditions.pages):
+        for frame in frames:
+            producer.produce(topic, frame, frame[:36])
+        producer.flush()
+    taken = time.monotonic() - begun
+    contenders.delete_topic(made, topic)
+    return conditions.users / taken
+
+
+def _append_alone(made: Stack, session: Session, conditions: Conditions) -> float:
+    with contenders.spark_free(made), contenders.table(session) as table:
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.bench.baseline.append", table, str(conditions.users), str(conditions.runs)],
+            cwd=ROOT,
+            env={**os.environ, **contenders.consumer_environment(made)},
+            capture_output=True,
+            check=False,
+        )
+    if done.returncode:
+        raise TransientError(
+            f"Spark's append alone failed: {(done.stderr.decode(errors='replace').splitlines() or [''])[-1]}",
+            "./scripts/pipeline logs spark-worker",
+        )
+    seconds = sorted(json.loads(done.stdout))
+    return conditions.users / float(seconds[len(seconds) // 2])
+
+
+def commit() -> str:
+    """The commit that is measured, with `-changed` when the files are not those of it; `unknown` outside of git."""
+    described = subprocess.run(
+        ["git", "describe", "--always", "--abbrev=10", "--dirty=-changed", "--exclude=*"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return described.stdout.strip() or "unknown"

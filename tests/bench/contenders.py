@@ -1,0 +1,251 @@
+"""The two ways from the same HTTP source to a row that are held against each other, on the same engines."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import requests
+from cassandra.cluster import Session
+from confluent_kafka.admin import AdminClient
+
+from nifi_flows import connection, deploy
+from nifi_flows.errors import TerminalError, TransientError
+from scripts.bootstrap import ROOT
+from scripts.stack import hops, names, stack
+from scripts.stack.engines import kafka, registry
+from scripts.stack.settings import LOOPBACK
+from scripts.stack.stack import Stack
+
+Dead = Callable[[], str | None]  # why no more rows will come, or None
+
+_TABLE = "spark_streams.bench_baseline"
+_COLUMNS = (
+    "id uuid PRIMARY KEY, first_name text, last_name text, gender text, address text, post_code text, email text, "
+    "username text, registered_date text, phone text, picture text, dob text, source text, fetched_at timestamp, "
+    "flow_version text"
+)
+
+
+class Contender(Protocol):
+    """name: as the report calls it. table: with its keyspace. topic: where its frames are."""
+
+    name: str
+    table: str
+    topic: str
+
+    def pull(self, seed: str, pages: int, size: int, interval: float) -> Dead:
+        """Begin to pull the seed's first pages; returns at once. interval: least seconds from page to page."""
+
+    def groups(self) -> dict[str, int]:
+        """engine -> process group, of all that this contender needs."""
+
+    def settled(self) -> None:
+        """Wait until nothing of the last pull is under way any more."""
+
+
+@dataclass
+class Pipeline:
+    """This project: NiFi's flow and the consumer, as they are deployed."""
+
+    made: Stack
+    source: str
+    source_pid: int
+    name: str = "pipeline"
+    table: str = "spark_streams.created_users"
+    topic: str = names.TOPIC
+
+    def pull(self, seed: str, pages: int, size: int, interval: float) -> Dead:
+        wanted = {
+            "source.url": self.source,
+            "source.name": "bench",
+            "run.seed": seed,
+            "run.pages": str(pages),
+            "run.page.size": str(size),
+            "run.interval": f"{round(interval * 1000)} ms",
+        }
+        with connection.connected(self.made.nifi):
+            deploy.deploy(deploy.load(names.FLOW), wanted)
+        return lambda: None
+
+    def groups(self) -> dict[str, int]:
+        engines = {e.name: self.made.supervisor.pid(e.name) for e in self.made.engines if e.name != "source"}
+        return {"source": self.source_pid, **engines}
+
+    def settled(self) -> None:
+        deadline = time.monotonic() + 60
+        with connection.connected(self.made.nifi):
+            while not (hops.at_rest(hops.flow("users")) and hops.lag(self.made.settings) == 0):
+                if time.monotonic() > deadline:
+                    raise TransientError("the flow does not come to rest", "./scripts/pipeline status")
+                time.sleep(0.5)
+
+
+@dataclass
+class Baseline:
+    """One Python process and a bare Spark job, on the same Kafka, registry, Spark and Cassandra."""
+
+    made: Stack
+    source: str
+    source_pid: int
+    consumer: "subprocess.Popen[bytes]"
+    topic: str
+    producer: "subprocess.Popen[bytes] | None" = None
+    name: str = "baseline"
+    table: str = _TABLE
+
+    def pull(self, seed: str, pages: int, size: int, interval: float) -> Dead:
+        schema = names.SCHEMAS[names.TOPIC].read_text()
+        job = {
+            "url": self.source,
+            "seed": seed,
+            "pages": pages,
+            "size": size,
+            "interval": interval,
+            "brokers": self.made.settings.kafka,
+            "topic": self.topic,
+            "schema_id": registry.register(self.made.settings, names.subject(names.TOPIC), schema),
+            "schema": schema,
+        }
+        self.settled()
+        producer = _python("tests.bench.baseline.producer", [], {}, self.made, stdin=subprocess.PIPE)
+        assert producer.stdin
+        producer.stdin.write(json.dumps(job).encode() + b"\n")
+        producer.stdin.flush()
+        self.producer = producer
+
+        def dead() -> str | None:
+            if producer.poll():
+                return f"the baseline's producer ended with {producer.returncode}"
+            return f"the baseline's Spark job ended with {code}" if (code := self.consumer.poll()) is not None else None
+
+        return dead
+
+    def groups(self) -> dict[str, int]:
+        engines = ("kafka", "registry", "spark-master", "spark-worker", "cassandra")
+        return {
+            "source": self.source_pid,
+            "producer": self.producer.pid if self.producer else 0,
+            **{engine: self.made.supervisor.pid(engine) for engine in engines},
+            "consumer": self.consumer.pid,
+        }
+
+    def settled(self) -> None:
+        if self.producer and self.producer.stdin:
+            self.producer.stdin.close()
+            self.producer.wait(60)
+
+
+@contextmanager
+def baseline(made: Stack, session: Session, source: str, source_pid: int) -> Iterator[Baseline]:
+    """The baseline with a topic and a table of its own; the pipeline's consumer makes room for it and comes back."""
+    topic = f"bench_baseline_{int(time.time())}"
+    with spark_free(made), tempfile.TemporaryDirectory() as checkpoint:
+        kafka.create_topics(made.settings, {topic: (4, {})})
+        with table(session):
+            arguments = [topic, _TABLE, checkpoint, names.SCHEMAS[names.TOPIC].read_text()]
+            consumer = _python("tests.bench.baseline.consumer", arguments, consumer_environment(made), made)
+            made_here = Baseline(made, source, source_pid, consumer, topic)
+            try:
+                _wait_for_stream(made, consumer)
+                yield made_here
+            finally:
+                made_here.settled()
+                consumer.terminate()
+                consumer.wait(60)
+                delete_topic(made, topic)
+
+
+def delete_topic(made: Stack, topic: str) -> None:
+    admin = AdminClient({"bootstrap.servers": made.settings.kafka})  # it has to outlive its futures
+    for future in admin.delete_topics([topic]).values():
+        future.result()
+
+
+@contextmanager
+def table(session: Session) -> Iterator[str]:
+    """A table for whoever is measured beside the pipeline, dropped at the end; yields its name."""
+    session.execute(f"DROP TABLE IF EXISTS {_TABLE}")
+    session.execute(f"CREATE TABLE {_TABLE} ({_COLUMNS})")
+    try:
+        yield _TABLE
+    finally:
+        session.execute(f"DROP TABLE IF EXISTS {_TABLE}")
+
+
+@contextmanager
+def spark_free(made: Stack) -> Iterator[None]:
+    """Without the pipeline's consumer, which takes every core of the Spark worker."""
+    made.supervisor.stop_engine("consumer")
+    try:
+        yield
+    finally:
+        made.supervisor.start_engine("consumer")
+        stack.wait_ready(made, ["consumer"], lambda engine, state: None)
+
+
+def consumer_environment(made: Stack) -> dict[str, str]:
+    return dict(made.engine("consumer").environment)
+
+
+def _python(
+    module: str, arguments: list[str], environment: dict[str, str], made: Stack, stdin: int = subprocess.DEVNULL
+) -> "subprocess.Popen[bytes]":
+    log = made.settings.logs / f"{module.rpartition('.')[2]}-bench.log"
+    with open(log, "ab") as file:
+        return subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            cwd=ROOT,
+            env={**os.environ, **environment, "PYTHONPATH": ROOT},
+            stdin=stdin,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,  # a process group of its own, to measure and to end
+        )
+
+
+def _wait_for_stream(made: Stack, consumer: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        if consumer.poll() is not None:
+            raise TerminalError(
+                f"the baseline's Spark job ended with {consumer.returncode}",
+                f"read {made.settings.logs}/consumer-bench.log",
+            )
+        try:
+            made.engine("consumer").ready()  # it shows itself where the pipeline's consumer does
+            return
+        except (requests.RequestException, LookupError, TransientError):
+            time.sleep(0.5)
+    raise TransientError("the baseline's Spark job did not start within 90 s", "run the benchmark again")
+
+
+@contextmanager
+def source(made: Stack, log: Path) -> Iterator[tuple[str, int]]:
+    """The embedded source with a clock, on a free port; yields its URL and its process group."""
+    log.write_text("")
+    with socket.create_server((LOOPBACK, 0)) as free:
+        port = free.getsockname()[1]
+    process = _python("tests.bench.source", [str(port), str(log)], {}, made)
+    try:
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                requests.get(f"http://{LOOPBACK}:{port}/health", timeout=2).raise_for_status()
+                break
+            except requests.RequestException:
+                if time.monotonic() > deadline or process.poll() is not None:
+                    raise TransientError("the benchmark's HTTP source did not start", "run it again") from None
+                time.sleep(0.2)
+        yield f"http://{LOOPBACK}:{port}/api/", process.pid
+    finally:
+        process.terminate()
+        process.wait(20)

@@ -1,0 +1,44 @@
+"""What all tests share: the marker of each is the name of its folder, and one real stack for those that need one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.engines.conftest import LocalStack
+
+_TESTS = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        item.add_marker(item.path.relative_to(_TESTS).parts[0])
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[LocalStack]:
+    """A running stack whose embedded source breaks a twentieth of the users, torn down to the last process."""
+    from tests.engines.conftest import place  # the unit tests need nothing of it
+
+    home = Path(tempfile.mkdtemp(prefix="pipeline-"))  # short, for the supervisor's socket
+    made = place(home)
+    try:
+        made.run("--seed", "first", "--pages", "4", "--page-size", "250", "--invalid-share", "0.05")
+        yield made
+    finally:
+        if os.environ.get("PIPELINE_KEEP_LOGS"):
+            shutil.copytree(made.settings.logs, os.environ["PIPELINE_KEEP_LOGS"], dirs_exist_ok=True)
+        stopped = made.pipeline("down", "--wipe")
+        left = made.processes()
+        shutil.rmtree(home, ignore_errors=True)
+    assert stopped.code == 0, stopped.err
+    assert not left, left
+    assert not home.exists()
