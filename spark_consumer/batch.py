@@ -11,7 +11,6 @@ from pyspark.sql import functions as F
 from spark_consumer.contract import USER_SCHEMA
 from spark_consumer.decode import decode
 from spark_consumer.enrich import enrich
-from spark_consumer.upsert import last_per_key
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +81,7 @@ class BatchWriter:
         """Writes the good; returns how many were refused, and how many of those for want of their schema."""
         decoded, seen = self._decode(frames)
         users = decoded.where("reasons IS NULL").select("user.*", "schema_id", "partition", "offset")
-        self._write_rows(enrich(last_per_key(users)))
+        self._write_rows(enrich(users))
         return seen.metric("refused"), seen.metric("unknown")
 
     def _decode(self, frames: DataFrame) -> tuple[DataFrame, "Seen"]:

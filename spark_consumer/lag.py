@@ -2,84 +2,77 @@
 
 import json
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata, TopicPartition
-from pyspark.sql.streaming.listener import (
-    QueryIdleEvent,
-    QueryProgressEvent,
-    QueryStartedEvent,
-    QueryTerminatedEvent,
-    StreamingQueryListener,
-)
 
 _log = logging.getLogger(__name__)
+_RETRY_SECONDS = 5.0
 
 Offsets = dict[TopicPartition, OffsetAndMetadata]
+Position = Mapping[str, Mapping[str, int]] | None  # topic -> partition -> next offset; None before the first batch
 
 
-class LagListener(StreamingQueryListener):
+class LagReporter:
     """Commits each finished batch's end offsets and logs its size, rate and times, one line a batch.
 
-    commit: takes the offsets, may raise KafkaError or OSError: logged, tried again when the stream next reports
-    (after a batch, or every 10 s of idling), and never the stream's trouble.
+    Told of the stream's last progress again and again, and not a StreamingQueryListener: what PySpark does to hand one
+    event to Python takes as long as a small batch.
+    commit: takes the offsets, may raise KafkaError or OSError: logged, tried again after some seconds, and never the
+    stream's trouble.
     """
 
-    def __init__(self, commit: Callable[[Offsets], None]) -> None:
+    def __init__(self, commit: Callable[[Offsets], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._commit = commit
+        self._clock = clock
+        self._reported: int | None = None
         self._pending: Offsets = {}
+        self._not_before = 0.0
 
-    def onQueryStarted(self, event: QueryStartedEvent) -> None:
-        _log.info("stream started: run %s", event.runId)
+    def __call__(self, progress: Mapping[str, Any] | None) -> None:
+        """progress: StreamingQuery.lastProgress as a dict."""
+        if progress and progress["batchId"] != self._reported and "addBatch" in progress["durationMs"]:
+            self._reported = progress["batchId"]
+            self._log_batch(progress)
+            for source in progress["sources"]:
+                self._pending |= end_offsets(source["endOffset"])
+        if self._pending and self._clock() >= self._not_before:
+            self._flush()
 
-    def onQueryProgress(self, event: QueryProgressEvent) -> None:
-        progress = event.progress
+    def _log_batch(self, progress: Mapping[str, Any]) -> None:
         # not numInputRows: that counts a frame again each time a batch is read again
-        frames = sum(newly_read(source.startOffset, source.endOffset) for source in progress.sources)
-        milliseconds = progress.durationMs.get("triggerExecution", 0)
+        frames = sum(newly_read(source["startOffset"], source["endOffset"]) for source in progress["sources"])
         _log.info(
             "batch %d: %s frames, %.0f/s, times in ms %s",
-            progress.batchId,
+            progress["batchId"],
             frames,
-            frames * 1000 / max(milliseconds, 1),
-            json.dumps(progress.durationMs),
+            frames * 1000 / max(progress["durationMs"].get("triggerExecution", 0), 1),
+            json.dumps(progress["durationMs"]),
         )
-        for source in progress.sources:
-            self._pending |= end_offsets(source.endOffset)
-        self._flush()
-
-    def onQueryIdle(self, event: QueryIdleEvent) -> None:
-        self._flush()
-
-    def onQueryTerminated(self, event: QueryTerminatedEvent) -> None:
-        _log.info("stream ended: run %s", event.runId)
 
     def _flush(self) -> None:
-        if not self._pending:
-            return
         try:
             self._commit(self._pending)
             self._pending = {}
         except (KafkaError, OSError) as error:
+            self._not_before = self._clock() + _RETRY_SECONDS
             _log.warning("offsets for lag tools not committed: %s: %s", type(error).__name__, error)
 
 
-def end_offsets(progress: str | None) -> Offsets:
-    """Offsets to commit from a Kafka source's progress: {"topic": {"partition": next offset}} as JSON.
-
-    Before the first batch there is no position; PySpark then says None, as a text.
-    """
-    topics: dict[str, dict[str, int]] = {} if progress in (None, "", "None", "null") else json.loads(str(progress))
+def end_offsets(position: Position) -> Offsets:
+    """Offsets to commit from a Kafka source's position."""
     return {
         TopicPartition(topic, int(partition)): OffsetAndMetadata(offset, "", -1)
-        for topic, partitions in topics.items()
+        for topic, partitions in (position or {}).items()
         for partition, offset in partitions.items()
     }
 
 
-def newly_read(start: str | None, end: str | None) -> int:
+def newly_read(start: Position, end: Position) -> int:
     """Offsets between two positions of a Kafka source; partitions that start doesn't know count from 0."""
     before = end_offsets(start)
     return sum(

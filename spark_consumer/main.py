@@ -21,7 +21,7 @@ from spark_consumer.batch import BatchWriter
 from spark_consumer.contract import DEAD_LETTER_SCHEMA
 from spark_consumer.dead_letters import dead_letters, publish
 from spark_consumer.errors import ConsumerError, TerminalError, TransientError
-from spark_consumer.lag import GroupOffsets, LagListener
+from spark_consumer.lag import GroupOffsets, LagReporter
 from spark_consumer.registry import WriterSchemas, registered_id
 from spark_consumer.session import create_spark_connection
 from spark_consumer.settings import ConsumerSettings, load_settings
@@ -31,6 +31,7 @@ from spark_consumer.upsert import live_columns, upsert
 
 _log = logging.getLogger("spark_consumer")
 _COMMIT_SECONDS = 10
+_REPORT_SECONDS = 0.25  # less than a batch takes
 
 
 def main() -> int:
@@ -73,10 +74,13 @@ def run(settings: ConsumerSettings, stop: threading.Event) -> None:
             ),
         )
         query = start(spark, settings, writer)
-        while query.isActive and not stop.wait(0.5):
-            pass
+        report = LagReporter(GroupOffsets(settings.kafka_brokers, settings.group))
+        while query.isActive and not stop.wait(_REPORT_SECONDS):
+            report(query.lastProgress)
         if stop.is_set():
             stop_after_batch(query, writer)
+            report(query.lastProgress)
+            _log.info("stopped after batch %s", writer.done)
         else:
             raise writer.failure if isinstance(writer.failure, ConsumerError) else _failure(query)
 
@@ -96,8 +100,7 @@ def _spark(settings: ConsumerSettings) -> Iterator[SparkSession]:
 
 
 def start(spark: SparkSession, settings: ConsumerSettings, writer: BatchWriter) -> StreamingQuery:
-    """Starts the stream; its progress goes to the consumer group for lag tools."""
-    spark.streams.addListener(LagListener(GroupOffsets(settings.kafka_brokers, settings.group)))
+    """Starts the stream."""
     return (
         connect_to_kafka(spark, settings)
         .writeStream.queryName(settings.group)
@@ -118,7 +121,6 @@ def stop_after_batch(query: StreamingQuery, writer: BatchWriter) -> None:
             break
         time.sleep(0.05)
     query.stop()
-    _log.info("stopped after batch %s", writer.done)
 
 
 def _failure(query: StreamingQuery) -> TransientError:

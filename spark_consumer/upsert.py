@@ -1,31 +1,17 @@
 """From rows to Cassandra."""
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from spark_consumer.table import KEYSPACE, TABLE
 
 _CASSANDRA = "org.apache.spark.sql.cassandra"
-_KEY = "lower(id)"  # a UUID in capitals is the same row
-_RANK = f"row_number() OVER (PARTITION BY {_KEY} ORDER BY event_time DESC, partition DESC, offset DESC)"
-
-
-def last_per_key(users: DataFrame) -> DataFrame:
-    """One user for each id: the latest by event time, then by place in the topic.
-
-    users: the contract's fields, partition and offset, which stay. The write timestamp settles what spans batches;
-    within a batch this settles ties and spares writes.
-    """
-    # said here, because the checkpoint would freeze spark.sql.shuffle.partitions as it was on the first day
-    parallelism = users.sparkSession.sparkContext.defaultParallelism
-    return users.repartition(parallelism, F.expr(_KEY)).withColumn("rank", F.expr(_RANK)).where("rank = 1")
 
 
 def upsert(rows: DataFrame) -> None:
     """Writes rows as of their write_micros: an older write changes nothing that is newer, nulls leave what is there.
 
-    rows: columns of the table, and write_micros. Returns when Cassandra has acknowledged every row; raises what the
-    connector raises, with some rows written: writing them again is harmless.
+    rows: columns of the table, and write_micros; a key may stand twice, in any order. Returns when Cassandra has
+    acknowledged every row; raises what the connector raises, with some rows written: writing them again is harmless.
     """
     (
         rows.write.format(_CASSANDRA)

@@ -20,7 +20,7 @@ SCHEMAS = {
 # name -> (partitions, topic configuration). A dead letter can be one huge record, and it stays
 # until somebody has read it.
 TOPICS: dict[str, tuple[int, dict[str, str]]] = {
-    TOPIC: (4, {}),
+    TOPIC: (2, {}),  # a task of every batch each: as many as the cores of the local Spark
     DEAD_LETTERS: (1, {"max.message.bytes": str(73 * 1024 * 1024), "retention.ms": "-1"}),
     PAGES: (1, {"retention.ms": "-1"}),
 }

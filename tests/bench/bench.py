@@ -180,7 +180,7 @@ def _source_alone(url: str, conditions: Conditions) -> float:
 
 def _publish_alone(made: Stack, conditions: Conditions) -> float:
     topic = f"bench_publish_{int(time.time())}"
-    kafka.create_topics(made.settings, {topic: (4, {})})
+    kafka.create_topics(made.settings, {topic: names.TOPICS[names.TOPIC]})
     producer = Producer({"bootstrap.servers": made.settings.kafka, "compression.type": "lz4", "linger.ms": 10})
     frames = [os.urandom(_FRAME // 2).hex().encode() for _ in range(conditions.page)]
     begun = time.monotonic()

@@ -9,6 +9,7 @@ class Conditions:
 
     warm_up: users that pass before anything is measured, so that JVMs are compiled. latency_page: users a page of the
     latency run, which asks for one every latency_interval seconds, for latency_seconds; its first latency_skipped
+    seconds don't count: the JVMs meet small batches for the first time in them.
     """
 
     users: int = 200_000

@@ -149,7 +149,7 @@ def baseline(made: Stack, session: Session, source: str, source_pid: int) -> Ite
     """The baseline with a topic and a table of its own; the pipeline's consumer makes room for it and comes back."""
     topic = f"bench_baseline_{int(time.time())}"
     with spark_free(made), tempfile.TemporaryDirectory() as checkpoint:
-        kafka.create_topics(made.settings, {topic: (4, {})})
+        kafka.create_topics(made.settings, {topic: names.TOPICS[names.TOPIC]})
         with table(session):
             arguments = [topic, _TABLE, checkpoint, names.SCHEMAS[names.TOPIC].read_text()]
             consumer = _python("tests.bench.baseline.consumer", arguments, consumer_environment(made), made)

@@ -18,7 +18,7 @@ from tests.bench.contenders import Contender
 
 _SAMPLES_A_PAGE = 10  # rows of a throughput page that are waited for
 _THROUGHPUT_POLL = (50, 0.05)  # keys of a poll, seconds between polls
-_LATENCY_POLL = (20, 0.02)
+_LATENCY_POLL = (10, 0.04)
 
 T = TypeVar("T")
 

@@ -15,7 +15,6 @@ from spark_consumer.contract import DEAD_LETTER_SCHEMA, USER_SCHEMA
 from spark_consumer.dead_letters import dead_letters
 from spark_consumer.decode import decode
 from spark_consumer.errors import TransientError
-from spark_consumer.upsert import last_per_key
 from tests.unit.consumer_frames import ANN, NOON, frame, messages, with_fields
 from tests.unit.consumer_spark import spark  # noqa: F401
 
@@ -145,28 +144,6 @@ def test_draining_waits_for_the_batch_under_way_and_lets_no_other_begin(spark: S
     with pytest.raises(Stopping):
         writer(frames, 6)
     assert writer.done == 5
-
-
-def test_the_last_of_a_key_wins_by_event_time_then_by_offset(spark: SparkSession) -> None:  # noqa: F811
-    def users(*records: tuple[str, int, int, str]) -> DataFrame:
-        rows = [(id, later(seconds), 0, offset, name) for id, seconds, offset, name in records]
-        return spark.createDataFrame(
-            rows, "id string, event_time timestamp, partition int, offset long, first_name string"
-        )
-
-    kept = last_per_key(
-        users(
-            ("aa", 5, 0, "newest, though first"),
-            ("aa", 4, 9, "older"),
-            ("AA", 3, 10, "the same key in capitals"),
-            ("bb", 1, 1, "same time, lower offset"),
-            ("bb", 1, 2, "same time, higher offset"),
-        )
-    )
-    assert {(row.id.lower(), row.first_name) for row in kept.collect()} == {
-        ("aa", "newest, though first"),
-        ("bb", "same time, higher offset"),
-    }
 
 
 def test_a_dead_letter_holds_the_bytes_as_they_came(spark: SparkSession) -> None:  # noqa: F811

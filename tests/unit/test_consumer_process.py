@@ -1,10 +1,8 @@
 """The consumer around its stream: settings, lag, exit codes."""
 
-import json
 import os
 import subprocess
 import sys
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +10,7 @@ from kafka.errors import CoordinatorNotAvailableError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from spark_consumer.errors import TerminalError
-from spark_consumer.lag import LagListener, Offsets, end_offsets, newly_read
+from spark_consumer.lag import LagReporter, Offsets, end_offsets, newly_read
 from spark_consumer.settings import load_settings
 
 WANTED = {"KAFKA_BROKERS": "b:1", "REGISTRY_URL": "http://r", "CHECKPOINT_DIR": "/c"}
@@ -58,11 +56,9 @@ def test_the_process_says_in_one_line_what_somebody_must_mend() -> None:
     assert "CONSUMER_REGISTRY_URL: Field required" in line
 
 
-def progress(batch: int, end: dict[str, dict[str, int]]) -> Any:
-    source = SimpleNamespace(startOffset=None, endOffset=json.dumps(end))
-    return SimpleNamespace(
-        progress=SimpleNamespace(batchId=batch, sources=[source], durationMs={"triggerExecution": 100})
-    )
+def progress(batch: int, end: dict[str, dict[str, int]], **times: int) -> dict[str, Any]:
+    durations = times or {"triggerExecution": 100, "addBatch": 80}
+    return {"batchId": batch, "sources": [{"startOffset": None, "endOffset": end}], "durationMs": durations}
 
 
 class Group:
@@ -76,32 +72,40 @@ class Group:
         self.committed.append({(at.topic, at.partition): to.offset for at, to in offsets.items()})
 
 
-def test_each_finished_batch_is_committed() -> None:
+def test_each_finished_batch_is_committed_once() -> None:
     group = Group()
-    listener = LagListener(group)
-    listener.onQueryProgress(progress(0, {"users": {"0": 5, "1": 3}}))
-    listener.onQueryProgress(progress(1, {"users": {"0": 9, "1": 3}}))
+    report = LagReporter(group)
+    report(None)
+    for batch in (0, 0, 1, 1):
+        report(progress(batch, {"users": {"0": 5 + 4 * batch, "1": 3}}))
     assert group.committed == [{("users", 0): 5, ("users", 1): 3}, {("users", 0): 9, ("users", 1): 3}]
 
 
-@pytest.mark.parametrize("failure", [CoordinatorNotAvailableError("not yet"), OSError("no broker")])
-def test_a_commit_that_fails_stops_nothing_and_is_made_good_when_idle(failure: Exception) -> None:
-    group = Group(failure)
-    listener = LagListener(group)
-    idle: Any = SimpleNamespace()
-    listener.onQueryProgress(progress(0, {"users": {"0": 5}}))
+def test_progress_without_a_batch_is_none() -> None:
+    group = Group()
+    LagReporter(group)(progress(0, {"users": {"0": 5}}, triggerExecution=3, latestOffset=2))
     assert group.committed == []
-    listener.onQueryIdle(idle)
-    listener.onQueryIdle(idle)
+
+
+@pytest.mark.parametrize("failure", [CoordinatorNotAvailableError("not yet"), OSError("no broker")])
+def test_a_commit_that_fails_stops_nothing_and_is_made_good_later(failure: Exception) -> None:
+    group, now = Group(failure), [100.0]
+    report = LagReporter(group, clock=lambda: now[0])
+    done = progress(0, {"users": {"0": 5}})
+    report(done)
+    report(done)  # too soon
+    assert (group.committed, group.failures) == ([], [])
+    now[0] += 5
+    report(done)
+    report(done)
     assert group.committed == [{("users", 0): 5}]
 
 
 def test_end_offsets_are_what_a_group_commits() -> None:
-    assert end_offsets('{"users":{"0":12}}') == {TopicPartition("users", 0): OffsetAndMetadata(12, "", -1)}
+    assert end_offsets({"users": {"0": 12}}) == {TopicPartition("users", 0): OffsetAndMetadata(12, "", -1)}
     assert end_offsets(None) == {}
-    assert end_offsets("null") == {}
 
 
 def test_frames_of_a_batch_are_counted_by_offsets() -> None:
-    assert newly_read('{"users":{"0":10,"1":4}}', '{"users":{"0":12,"1":4,"2":3}}') == 5
-    assert newly_read(None, '{"users":{"0":12}}') == 12
+    assert newly_read({"users": {"0": 10, "1": 4}}, {"users": {"0": 12, "1": 4, "2": 3}}) == 5
+    assert newly_read(None, {"users": {"0": 12}}) == 12

@@ -1,0 +1,42 @@
+"""The benchmark itself, on the real engines and with few users: what it gives, and that it leaves all as it was."""
+
+from nifi_flows import connection, deploy
+from scripts.stack import stack as stacks
+from tests.bench import bench
+from tests.bench.conditions import Conditions
+from tests.engines.conftest import LocalStack
+
+FEW = Conditions(
+    users=10_000, page=1_000, runs=1, warm_up=5_000, latency_seconds=12, latency_skipped=2, latency_interval=0.2
+)
+
+
+def test_both_contenders_are_measured_and_the_stack_is_as_before(stack: LocalStack) -> None:
+    made = stacks.described(stack.settings)
+    assert made
+    before = parameters(made)
+    done = bench.run(made, FEW, lambda step: None)
+
+    assert done.findings == []
+    assert done.counts["users fetched"] >= 10_000 + 5_000
+    for result in (done.pipeline, done.baseline):
+        assert [run.users for run in result.throughput] == [10_000]
+        hops = list(result.median.seconds.values())
+        assert hops == sorted(hops), "a hop had everything before the one in front of it"
+        assert 0 < result.latency.p50 <= result.latency.p95 <= result.latency.p99 <= result.latency.longest < 60
+        assert result.latency.pages == 50
+        assert result.median.cpu_per_100k > 0
+    assert set(done.ceilings) == {"source answers", "Python publishes to Kafka", "Spark appends to Cassandra"}
+    assert all(rate > done.pipeline.median.rate for rate in done.ceilings.values())
+
+    assert parameters(made) == before
+    assert made.engine("consumer").ready()
+    stack.run()  # what it pulled before comes once more, and to rest
+    assert stack.audit()["findings"] == []
+
+
+def parameters(made: stacks.Stack) -> dict[str, str]:
+    with connection.connected(made.nifi):
+        group = deploy.find_group("users")
+        assert group
+        return deploy.parameters(group)
