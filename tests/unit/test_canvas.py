@@ -697,11 +697,13 @@ def run_until(capfd: pytest.CaptureFixture[str], number: int, meanwhile: Callabl
     def use() -> None:
         try:
             deadline = time.monotonic() + 30
-            while not (out := capfd.readouterr()).out:
+            link = ""
+            while not link:
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
-            said.append(out.err)
-            meanwhile(out.out.strip())
+                link, told = capfd.readouterr()
+                said.append(told)
+            meanwhile(link.strip())
         except BaseException as error:  # noqa: BLE001 - raised below, in the test's own thread
             failed.append(error)
         finally:

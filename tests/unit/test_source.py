@@ -421,8 +421,8 @@ def test_health_answers_while_pages_are_made(url: str) -> None:
             assert get(f"{url}/health") == (200, b'{"status": "ok"}')
             times.append(time.perf_counter() - start)
             time.sleep(0.005)
-    # The median: a machine shared with other work delays single answers for reasons of its own.
-    assert sorted(times)[len(times) // 2] < 0.05
+    # The median, and generous: a busy machine delays answers for reasons of its own. Behind the pages it were seconds.
+    assert sorted(times)[len(times) // 2] < 0.3
     assert len(times) > 5
 
 
