@@ -14,7 +14,7 @@ from tests.bench import conditions, report
 def bench(output: console.OutputOption = console.Output.text) -> None:
     """Measure throughput and latency of the running stack, and the same of a plain baseline; takes about 10 minutes.
 
-    Pulls some 900,000 users, which stay in created_users. The result is kept in the stack's folder, named by commit.
+    Pulls some 745,000 users, which stay in created_users. The result is kept in the stack's folder, named by commit.
     """
     configured = settings.load()
     made = stack.described(configured)

@@ -165,7 +165,7 @@ def baseline(made: Stack, session: Session, source: str, source_pid: int) -> Ite
 
 
 def delete_topic(made: Stack, topic: str) -> None:
-    admin = AdminClient({"bootstrap.servers": made.settings.kafka})  # it has to outlive its futures
+    admin = AdminClient({"bootstrap.servers": made.settings.kafka, "log_level": 0})  # it has to outlive its futures
     for future in admin.delete_topics([topic]).values():
         future.result()
 

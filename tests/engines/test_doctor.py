@@ -108,18 +108,18 @@ def test_a_secret_that_others_may_read_is_named_and_the_remedy_closes_it(stack: 
 def test_a_certificate_that_is_about_to_end_is_a_warning(
     stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of the certificates in the file the first one counts; who trusts the file goes on trusting the other."""
+    """NiFi's own certificate: it has read the file when it started, and nobody else does."""
     healthy(stack)
     monkeypatch.setattr(credentials, "_LIFETIME", datetime.timedelta(days=5))
-    ending = credentials.ensure(tmp_path / "secrets").ca.read_bytes()
-    authority = stack.settings.secrets / "ca.pem"
-    kept = authority.read_bytes()
+    ending = credentials.ensure(tmp_path / "secrets").nifi_certificate.read_bytes()
+    certificate = stack.settings.secrets / "nifi.pem"
+    kept = certificate.read_bytes()
     try:
-        authority.write_bytes(ending + kept)
+        certificate.write_bytes(ending)
         told = [finding for finding in healthy(stack) if finding["area"] == "secrets" and finding["severity"] != "ok"]
         assert [finding["severity"] for finding in told] == ["warning"]
-        assert told[0]["what"].startswith(f"the certificate {authority} ends in 4 days, on 20")
+        assert told[0]["what"].startswith(f"the certificate {certificate} ends in 4 days, on 20")
         assert told[0]["remedy"] == "./scripts/pipeline down, then ./scripts/run: it makes them anew"
     finally:
-        authority.write_bytes(kept)
+        certificate.write_bytes(kept)
     healthy(stack)
