@@ -23,7 +23,7 @@ def audit(output: console.OutputOption = console.Output.text) -> None:
 
     Waits up to a minute for records under way; exits with 75 when some still are, as in a run without an end.
     """
-    found = collect()
+    found = collect(settings.load())
     if output == console.Output.json:
         console.print_json(asdict(found))
     else:
@@ -32,9 +32,8 @@ def audit(output: console.OutputOption = console.Output.text) -> None:
         raise typer.Exit(1)
 
 
-def collect() -> sums.Audit:
-    """Ask the engines. Raises TransientError when one does not answer or records stay under way."""
-    configured = settings.load()
+def collect(configured: settings.Settings) -> sums.Audit:
+    """Ask the engines of one stack. Raises TransientError when one does not answer or records stay under way."""
     if not Supervisor(configured).running():
         raise TransientError("the stack is not running", "start it with ./scripts/run")
     made = credentials.ensure(configured.secrets)

@@ -97,7 +97,7 @@ def run(made: Stack, conditions: Conditions, say: Say) -> Benchmark:
             try:
                 ours = _measured(contenders.Pipeline(made, url, pid), made, session, log, conditions, say)
                 say("audit")
-                audited = audit.collect()
+                audited = audit.collect(made.settings)
                 with contenders.baseline(made, session, url, pid) as plain:
                     theirs = _measured(plain, made, session, log, conditions, say)
             finally:
