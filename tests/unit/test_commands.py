@@ -354,7 +354,7 @@ def test_an_audit_that_does_not_add_up_fails(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, findings: list[str], code: int
 ) -> None:
     found = Audit({"pages": 2, "rows": 12345}, {"no_at:email": 3}, findings)
-    monkeypatch.setattr(audit, "collect", lambda: found)
+    monkeypatch.setattr(audit, "collect", lambda _: found)
     shown = pipeline("audit")
     assert (shown.code, shown.err) == (code, "")
     assert "12,345" in shown.out
