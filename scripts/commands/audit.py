@@ -34,14 +34,13 @@ def audit(output: console.OutputOption = console.Output.text) -> None:
 
 def collect(configured: settings.Settings) -> sums.Audit:
     """Ask the engines of one stack. Raises TransientError when one does not answer or records stay under way."""
-    if not Supervisor(configured).running():
-        raise TransientError("the stack is not running", "start it with ./scripts/run")
+    Supervisor(configured).require()
     made = credentials.ensure(configured.secrets)
     with (
         connection.connected(nifi_of(configured, made)),
         cassandra.session(configured, made) as session,
     ):
-        _settled(configured)
+        settle(configured)
         return sums.audit(
             hops.flow("users"),
             hops.receipts(configured),
@@ -51,7 +50,8 @@ def collect(configured: settings.Settings) -> sums.Audit:
         )
 
 
-def _settled(configured: settings.Settings) -> None:
+def settle(configured: settings.Settings) -> None:
+    """Wait until nothing is under way. Needs `connection.connected`; raises TransientError when something stays so."""
     deadline = time.monotonic() + _SETTLE
     while True:
         flow, lag = hops.flow("users"), hops.lag(configured)

@@ -4,7 +4,6 @@ import json
 
 import typer
 
-from nifi_flows.errors import TransientError
 from scripts.commands import console
 from scripts.stack import settings, stack
 from tests.bench import bench as benchmark
@@ -17,9 +16,7 @@ def bench(output: console.OutputOption = console.Output.text) -> None:
     Pulls some 745,000 users, which stay in created_users. The result is kept in the stack's folder, named by commit.
     """
     configured = settings.load()
-    made = stack.described(configured)
-    if made is None or not made.supervisor.running():
-        raise TransientError("the stack is not running", "start it with ./scripts/run")
+    made = stack.running(configured)
     done = benchmark.run(made, conditions.FULL, lambda step: console.err.print(step, markup=False))
     folder = configured.home / "bench"
     folder.mkdir(exist_ok=True)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import typer
 
-from nifi_flows.errors import TransientError
 from scripts.canvas import proxy
 from scripts.commands import console
 from scripts.stack import credentials, preflight, settings
@@ -22,8 +21,7 @@ from scripts.stack.supervise import Supervisor
 def canvas() -> None:
     """Show the NiFi canvas in a browser, by a link that works once; serves until Ctrl-C."""
     configured = settings.load()
-    if not Supervisor(configured).running():
-        raise TransientError("the stack is not running", "start it with ./scripts/run")
+    Supervisor(configured).require()
     nifi = nifi_of(configured, credentials.ensure(configured.secrets))
     asyncio.run(proxy.require(nifi))
     preflight.check_port(configured.canvas_port, "NiFi canvas")

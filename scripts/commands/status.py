@@ -3,16 +3,14 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
-import psutil
 import typer
 from rich.table import Table
 
 from nifi_flows import connection
-from nifi_flows.errors import PipelineError, TransientError
+from nifi_flows.errors import PipelineError
 from scripts.commands import console
-from scripts.stack import hops, settings, stack
+from scripts.stack import hops, settings, stack, usage
 from scripts.stack.engine import Engine
-from scripts.stack.launch import members
 from scripts.stack.stack import Stack
 
 
@@ -31,10 +29,7 @@ class EngineStatus:
 
 def status(output: console.OutputOption = console.Output.text) -> None:
     """Show each engine's state, memory and address, and how far the flow is; exits with 75 unless all are ready."""
-    configured = settings.load()
-    made = stack.described(configured)
-    if made is None or not made.supervisor.running():
-        raise TransientError("the stack is not running", "start it with ./scripts/run")
+    made = stack.running(settings.load())
     with ThreadPoolExecutor(len(made.engines)) as pool:
         engines = list(pool.map(lambda engine: _ask(made, engine), made.engines))
     flow = _flow(made)
@@ -54,18 +49,14 @@ def _ask(made: Stack, engine: Engine) -> EngineStatus:
         ready, detail = False, (str(error).splitlines() or [repr(error)])[0][:120]
     pid = made.supervisor.pid(engine.name)
     return EngineStatus(
-        engine.name, state.lower(), ready, detail, _memory(pid), made.supervisor.uptime(engine.name), engine.address
+        engine.name,
+        state.lower(),
+        ready,
+        detail,
+        usage.memory(pid),
+        made.supervisor.uptime(engine.name),
+        engine.address,
     )
-
-
-def _memory(group: int) -> int:
-    total = 0
-    for pid in members(group) if group else []:
-        try:
-            total += psutil.Process(pid).memory_info().rss
-        except psutil.Error:
-            continue
-    return total
 
 
 def _flow(made: Stack) -> dict[str, object]:

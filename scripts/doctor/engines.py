@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 import requests
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
 from nifi_flows.errors import TerminalError, TransientError
 from scripts.doctor.finding import Finding, ok, one_line, problem, warning
+from scripts.stack import usage
 from scripts.stack.credentials import Credentials
-from scripts.stack.engines import cassandra
-from scripts.stack.launch import boot_id, members
+from scripts.stack.engines import cassandra, kafka
+from scripts.stack.launch import living_group
 from scripts.stack.settings import LOOPBACK, Settings
+from scripts.stack.stack import ending
 from scripts.stack.supervise import Supervisor
 
 _PATIENCE = 4  # seconds that an engine gets for an answer
@@ -56,10 +56,13 @@ def read_supervised(settings: Settings, names: Iterable[str]) -> Supervised:
     if supervisor.running():
         pids = {name: supervisor.pid(name) for name in names}
         processes = {
-            name: Process(supervisor.state(name), supervisor.uptime(name), _memory(pid)) for name, pid in pids.items()
+            name: Process(supervisor.state(name), supervisor.uptime(name), usage.memory(pid))
+            for name, pid in pids.items()
         }
         return Supervised(True, processes, [])
-    return Supervised(False, {}, sorted(file.stem for file in settings.run.glob("*.group") if _lives(file)))
+    return Supervised(
+        False, {}, sorted(file.stem for file in settings.run.glob("*.group") if living_group(file) is not None)
+    )
 
 
 def check_supervised(found: Supervised, set_up: bool) -> Iterator[Finding]:
@@ -97,7 +100,7 @@ def check_engine(name: str, process: Process | None, answer: str | Exception) ->
 def read_exits(log: Path, now: datetime.datetime) -> dict[str, list[str]]:
     """Engine -> how it ended unasked, each time within the last hour, by the end of the supervisor's log."""
     exits: dict[str, list[str]] = {}
-    for at, name, how in _EXITED.findall(_end_of(log)):
+    for at, name, how in _EXITED.findall(ending(log, _LOG_END)):
         if now - datetime.datetime.fromisoformat(at) <= _RECENT:
             exits.setdefault(name, []).append(f"at {at[11:]}, {how}")
     return exits
@@ -158,10 +161,9 @@ def _nifi(settings: Settings, credentials: Credentials) -> str:
 
 def _kafka(settings: Settings) -> str:
     try:
-        metadata = AdminClient({"bootstrap.servers": settings.kafka, "log_level": 0}).list_topics(timeout=_PATIENCE)
+        return kafka.answer(settings, _PATIENCE)
     except KafkaException as error:
         raise TransientError(error.args[0].str()) from error
-    return f"{len(metadata.brokers)} broker, {sum(not topic.startswith('__') for topic in metadata.topics)} topics"
 
 
 def _master(settings: Settings) -> tuple[str, int]:
@@ -193,8 +195,7 @@ def _consumer(settings: Settings) -> str:
 def _cassandra(settings: Settings, credentials: Credentials) -> str:
     _speaks_cql(settings.cassandra_port)
     logging.getLogger("cassandra").setLevel(logging.CRITICAL)  # what it meets is told as a finding
-    with cassandra.session(settings, credentials) as session:
-        return f"release {session.execute('SELECT release_version FROM system.local').one()[0]}"
+    return cassandra.answer(settings, credentials)
 
 
 def _speaks_cql(port: int) -> None:
@@ -206,40 +207,3 @@ def _speaks_cql(port: int) -> None:
                 raise TransientError("it closes the connection")
     except TimeoutError as error:
         raise TransientError(f"no answer within {_PATIENCE} s") from error
-
-
-def _memory(group: int) -> int:
-    total = 0
-    for pid in members(group) if group else []:
-        try:
-            total += psutil.Process(pid).memory_info().rss
-        except psutil.Error:
-            continue
-    return total
-
-
-def _lives(group_file: Path) -> bool:
-    """Whether the process group of an engine still has members that carry this stack's marker."""
-    try:
-        number, boot = group_file.read_text().split()
-        group = int(number)
-    except (OSError, ValueError):
-        return False
-    return boot == boot_id() and any(_marked(pid, str(group_file.parent)) for pid in members(group))
-
-
-def _marked(pid: int, run: str) -> bool:
-    try:
-        return bool(psutil.Process(pid).environ().get("PIPELINE_RUN") == run)
-    except psutil.Error:
-        return False
-
-
-def _end_of(log: Path) -> str:
-    try:
-        with open(log, "rb") as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - _LOG_END))
-            return file.read().decode(errors="replace")
-    except OSError:
-        return ""

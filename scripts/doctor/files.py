@@ -13,6 +13,7 @@ from scripts.stack.credentials import RENEWAL, Credentials
 from scripts.stack.fetch import Differences
 from scripts.stack.lock import Lock
 from scripts.stack.settings import Settings
+from scripts.stack.wording import some
 
 _NAMED = 3  # files that a finding names before it only counts
 _RENEW = "./scripts/pipeline down, then ./scripts/run: it makes them anew"
@@ -83,13 +84,13 @@ def check_engines(engines: Engines, cache: Path) -> Iterator[Finding]:
     if wrong:
         yield problem(
             "engines' files",
-            f"not the locked ones: {_some(wrong)}",
+            f"not the locked ones: {some([path.name for path in wrong], _NAMED)}",
             f"{stop}rm -r {' '.join(str(path.parent) for path in wrong[:_NAMED])} {cache / 'installs'}; ./scripts/run",
         )
     if engines.damaged:
         yield problem(
             "engines' files",
-            f"missing or damaged where they were unpacked: {_some(engines.damaged)}",
+            f"missing or damaged where they were unpacked: {some([path.name for path in engines.damaged], _NAMED)}",
             f"{stop}rm -r {cache / 'installs'}; ./scripts/run",
         )
     if wrong or engines.damaged:
@@ -100,8 +101,3 @@ def check_engines(engines: Engines, cache: Path) -> Iterator[Finding]:
     else:
         checked = engines.total - len(missing) - len(unread)
         yield ok("engines' files", f"unpacked; {checked} of {engines.total} in the cache have the locked checksum")
-
-
-def _some(paths: list[Path]) -> str:
-    more = len(paths) - _NAMED
-    return ", ".join(path.name for path in paths[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -23,6 +23,7 @@ from scripts.stack import install, preflight
 from scripts.stack.machine import Memory
 from scripts.stack.preflight import DISK_NEEDED, MEMORY_NEEDED, gib
 from scripts.stack.settings import LOOPBACK, Settings
+from scripts.stack.wording import some
 
 _NAMED = 5  # of many, how many a finding names
 _SPARE_MEMORY = 512 * 1024**2  # bytes; with less, the kernel may soon end an engine
@@ -47,7 +48,7 @@ def check_python(version: tuple[int, int], lock: str, installed: Mapping[str, st
     if wrong:
         yield problem(
             "Python",
-            f"{len(wrong)} packages of .venv are missing or not as in requirements.lock: {_some(wrong)}",
+            f"{len(wrong)} packages of .venv are missing or not as in requirements.lock: {some(wrong, _NAMED)}",
             "rm -r .venv; the next command makes it anew",
         )
     if version == WANTED and not wrong:
@@ -272,7 +273,3 @@ def _locked(lock: str) -> tuple[set[str], dict[str, set[str]]]:
 
 def _normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from scripts.stack.hops import Flow, Frames
+from scripts.stack.wording import some
 
 _NAMED = 5  # pages or keys that a finding names before it only counts
 
@@ -80,13 +81,8 @@ def _pages_missing(flow: Flow, receipts: Mapping[str, Mapping[str, Any]]) -> lis
     missing = [page for page in range(1, flow.cursor.next_page) if f"{flow.cursor.run}/{page}" not in receipts]
     if not missing:
         return []
-    return [f"run {flow.cursor.run}: handed out but without a receipt: pages {_some(missing)}"]
+    return [f"run {flow.cursor.run}: handed out but without a receipt: pages {some(missing, _NAMED)}"]
 
 
 def _sets(what: str, offenders: set[Any], allowed: int = 0) -> list[str]:
-    return [f"{what}: {_some(sorted(map(str, offenders)))}"] if len(offenders) > allowed else []
-
-
-def _some(items: list[Any]) -> str:
-    named = ", ".join(str(item) for item in items[:_NAMED])
-    return named + (f" and {len(items) - _NAMED} more" if len(items) > _NAMED else "")
+    return [f"{what}: {some(sorted(map(str, offenders)), _NAMED)}"] if len(offenders) > allowed else []

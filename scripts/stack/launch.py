@@ -34,17 +34,9 @@ def boot_id() -> str:
 
 
 def end_group(group_file: Path, patience: float = 5) -> bool:
-    """End every process of the group that `group_file` names, if it is still ours. Returns whether there was one.
-
-    The kernel gives no new process the number of a group that has members, so a living group is the one we made;
-    a number that was free in between is told apart by the launch file's folder in its members' environment.
-    """
-    try:
-        number, boot = group_file.read_text().split()
-        group = int(number)
-    except (OSError, ValueError):
-        return False
-    if boot != boot_id() or group == os.getpgrp() or not _ours(group, group_file):
+    """End every process of the group that `group_file` names, if it is still ours. Returns whether there was one."""
+    group = living_group(group_file)
+    if group is None or group == os.getpgrp():
         group_file.unlink(missing_ok=True)
         return False
     deadline = time.monotonic() + patience
@@ -57,6 +49,20 @@ def end_group(group_file: Path, patience: float = 5) -> bool:
             time.sleep(0.05)
     group_file.unlink(missing_ok=True)
     return True
+
+
+def living_group(group_file: Path) -> int | None:
+    """The process group that `group_file` names, if it still has members and is ours; else None.
+
+    The kernel gives no new process the number of a group that has members, so a living group is the one we made;
+    a number that was free in between is told apart by the launch file's folder in its members' environment.
+    """
+    try:
+        number, boot = group_file.read_text().split()
+        group = int(number)
+    except (OSError, ValueError):
+        return None
+    return group if boot == boot_id() and _ours(group, group_file) else None
 
 
 def members(group: int) -> list[int]:

@@ -57,10 +57,9 @@ def configure(settings: Settings, invalid_share: float | None = None) -> Stack:
     return _define(settings, install.ensure(settings.cache, settings.maven), invalid_share)
 
 
-def described(settings: Settings) -> Stack | None:
-    """The stack as it was configured before, or None when nothing has been started from this home yet."""
-    if not (settings.conf / "supervisord.conf").exists():
-        return None
+def running(settings: Settings) -> Stack:
+    """The stack that runs, as it was configured. Raises TransientError when it does not run."""
+    Supervisor(settings).require()
     return _define(settings, install.ensure(settings.cache, settings.maven), None)
 
 
@@ -143,13 +142,18 @@ def _failed(stack: Stack, engine: Engine, what: str) -> PipelineError:
 
 def tail(log: Path, lines: int) -> list[str]:
     """The last lines of a log, without its line ends; empty when there is none."""
+    return ending(log, 400 * lines).splitlines()[-lines:]
+
+
+def ending(log: Path, size: int) -> str:
+    """The last `size` bytes of a log as text; empty when there is none."""
     try:
         with open(log, "rb") as file:
             file.seek(0, 2)
-            file.seek(max(0, file.tell() - 400 * lines))
-            return file.read().decode(errors="replace").splitlines()[-lines:]
+            file.seek(max(0, file.tell() - size))
+            return file.read().decode(errors="replace")
     except OSError:
-        return []
+        return ""
 
 
 def _short(error: Exception) -> str:

@@ -74,6 +74,11 @@ class Supervisor:
             return False
         return True
 
+    def require(self) -> None:
+        """Raise TransientError unless it runs."""
+        if not self.running():
+            raise TransientError("the stack is not running", "start it with ./scripts/run")
+
     def start(self, engines: Iterable[Engine]) -> list[str]:
         """Write the launch files and bring up supervisord, without starting an engine yet.
 

@@ -1,6 +1,6 @@
 """What an engine takes of the machine: the processes of its process group, summed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import psutil
 
@@ -9,19 +9,19 @@ from scripts.stack.launch import members
 
 def memory(group: int) -> int:
     """Resident bytes of a process group; 0 for group 0, which is no engine's."""
-    return sum(int(process.memory_info().rss) for process in _processes(group))
+    return round(_summed(group, lambda process: process.memory_info().rss))
 
 
 def cpu_seconds(group: int) -> float:
     """CPU seconds, user and system, of a process group so far, with those of its children that have ended."""
-    return sum(sum(process.cpu_times()[:4]) for process in _processes(group))
+    return _summed(group, lambda process: sum(process.cpu_times()[:4]))
 
 
-def _processes(group: int) -> Iterator[psutil.Process]:
+def _summed(group: int, read: Callable[[psutil.Process], float]) -> float:
+    total = 0.0
     for pid in members(group) if group else []:
         try:
-            process = psutil.Process(pid)
-            process.cpu_times()
-        except psutil.Error:
+            total += read(psutil.Process(pid))
+        except psutil.Error:  # it has just ended
             continue
-        yield process
+    return total

@@ -120,6 +120,14 @@ def holds(stack: LocalStack, run: Run) -> None:
     assert {index for index, key in enumerate(run.keys()) if key not in rows} == refused
 
 
+def survives(stack: LocalStack, run: Run, rates: Mapping[str, float]) -> None:
+    before = given(stack)
+    with misbehaving(stack, rates):
+        pull(stack, run)
+        assert given(stack) - before == run.struck
+    holds(stack, run)
+
+
 @pytest.fixture(autouse=True)
 def told_as_before(stack: LocalStack) -> Iterator[None]:
     before = embedded.behaviour(stack.settings)
@@ -132,22 +140,14 @@ def test_a_run_survives(stack: LocalStack, name: str) -> None:
     rates = {name: 0.4}
     times = 1 if name in ("hang", "reshaped-users") else 2  # the flow waits long for what hangs
     run = chosen(name, 4, rates, {name: range(times, times + 1)}, most=2)
-    before = given(stack)
-    with misbehaving(stack, rates):
-        pull(stack, run)
-        assert given(stack) - before == run.struck
-    holds(stack, run)
+    survives(stack, run, rates)
 
 
 def test_a_run_survives_all_of_it_at_once(stack: LocalStack) -> None:
     rates = {name: 0.01 if name == "hang" else 0.05 for name in FAULTS}
     some = {name: range(1, 2 if name == "hang" else 4) for name in FAULTS}
     run = chosen("all at once", 20, rates, some, most=3)
-    before = given(stack)
-    with misbehaving(stack, rates):
-        pull(stack, run)
-        assert given(stack) - before == run.struck
-    holds(stack, run)
+    survives(stack, run, rates)
 
 
 def test_a_source_that_answers_nothing_right_is_outlasted_and_never_restarted(stack: LocalStack) -> None:

@@ -383,7 +383,7 @@ def test_a_status_fails_unless_every_engine_answers(
     running = SimpleNamespace(
         running=lambda: True, state=lambda name: "RUNNING", pid=lambda name: 0, uptime=lambda name: 7
     )
-    monkeypatch.setattr(stack, "described", lambda configured: SimpleNamespace(supervisor=running, engines=engines))
+    monkeypatch.setattr(stack, "running", lambda configured: SimpleNamespace(supervisor=running, engines=engines))
     monkeypatch.setattr(status, "_flow", lambda made: {"summary": "3 of 10 pages handed out", "lag": 5})
     shown = pipeline("status")
     assert (shown.code, shown.err) == (0 if ready else 75, "")

@@ -210,12 +210,13 @@ def write_cqlshrc(settings: Settings, credentials: Credentials) -> None:
 
 def _ready(settings: Settings, credentials: Credentials) -> str:
     try:
-        return _release(settings, credentials)
+        return answer(settings, credentials)
     except TransientError:
         secure(settings, credentials)  # at the first start nobody but the well-known superuser can log in
-        return _release(settings, credentials)
+        return answer(settings, credentials)
 
 
-def _release(settings: Settings, credentials: Credentials) -> str:
+def answer(settings: Settings, credentials: Credentials) -> str:
+    """What Cassandra says of itself. Raises TransientError when it does not answer or lets nobody in."""
     with session(settings, credentials) as opened:
         return f"release {opened.execute('SELECT release_version FROM system.local').one()[0]}"

@@ -88,12 +88,13 @@ def define(settings: Settings, installed: Installed) -> Engine:
         folder=settings.home,
         address=settings.kafka,
         ports={settings.kafka_port: "Kafka", settings.kafka_controller_port: "Kafka controller"},
-        ready=lambda: _ready(settings),
+        ready=lambda: answer(settings),
     )
 
 
-def _ready(settings: Settings) -> str:
-    metadata = _admin(settings).list_topics(timeout=3)
+def answer(settings: Settings, patience: float = 3) -> str:
+    """What Kafka says of itself within `patience` seconds. Raises KafkaException when it does not answer."""
+    metadata = _admin(settings).list_topics(timeout=patience)
     return f"{len(metadata.brokers)} broker, {len([t for t in metadata.topics if not t.startswith('__')])} topics"
 
 
