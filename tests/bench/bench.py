@@ -19,7 +19,7 @@ from nifi_flows.errors import TransientError
 from scripts.bootstrap import ROOT
 from scripts.commands import audit
 from scripts.stack import hops, names
-from scripts.stack.engines import cassandra, kafka
+from scripts.stack.engines import cassandra
 from scripts.stack.stack import Stack
 from tests.bench import contenders
 from tests.bench.conditions import Conditions
@@ -32,13 +32,14 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Result:
-    """One contender. throughput: the runs in their order. throughput_median: the one of median rate."""
+    """One contender. throughput: the runs in their order."""
 
     throughput: list[Throughput]
     latency: Latency
 
     @property
     def median(self) -> Throughput:
+        """The run of median rate."""
         return sorted(self.throughput, key=lambda run: run.rate)[len(self.throughput) // 2]
 
 
@@ -100,10 +101,10 @@ def run(made: Stack, conditions: Conditions, say: Say) -> Benchmark:
                 audited = audit.collect(made.settings)
                 with contenders.baseline(made, session, url, pid) as plain:
                     theirs = _measured(plain, made, session, log, conditions, say)
+                say("ceilings")
+                ceilings = _ceilings(made, session, url, conditions)
             finally:
                 _restore(made, before)
-            say("ceilings")
-            ceilings = _ceilings(made, session, url, conditions)
     return Benchmark(
         commit(),
         begun,
@@ -133,16 +134,7 @@ def _measured(
         runs.append(pulled(str(number), conditions.pages))
         say(f"{contender.name}: run {number} of {conditions.runs}: {runs[-1].rate:,.0f} users/s")
     say(f"{contender.name}: latency for {conditions.latency_seconds:.0f} s")
-    late = latency(
-        contender,
-        session,
-        log,
-        f"{seed}-latency",
-        conditions.latency_pages,
-        conditions.latency_page,
-        conditions.latency_interval,
-        round(conditions.latency_skipped / conditions.latency_interval),
-    )
+    late = latency(contender, session, log, f"{seed}-latency", conditions)
     say(f"{contender.name}: p95 {late.p95:.2f} s")
     return Result(runs, late)
 
@@ -179,17 +171,15 @@ def _source_alone(url: str, conditions: Conditions) -> float:
 
 
 def _publish_alone(made: Stack, conditions: Conditions) -> float:
-    topic = f"bench_publish_{int(time.time())}"
-    kafka.create_topics(made.settings, {topic: names.TOPICS[names.TOPIC]})
     producer = Producer({"bootstrap.servers": made.settings.kafka, "compression.type": "lz4", "linger.ms": 10})
     frames = [os.urandom(_FRAME // 2).hex().encode() for _ in range(conditions.page)]
-    begun = time.monotonic()
-    for _ in range(conditions.pages):
-        for frame in frames:
-            producer.produce(topic, frame, frame[:36])
-        producer.flush()
-    taken = time.monotonic() - begun
-    contenders.delete_topic(made, topic)
+    with contenders.topic(made) as topic:
+        begun = time.monotonic()
+        for _ in range(conditions.pages):
+            for frame in frames:
+                producer.produce(topic, frame, frame[:36])
+            producer.flush()
+        taken = time.monotonic() - begun
     return conditions.users / taken
 
 

@@ -29,5 +29,9 @@ class Conditions:
     def latency_pages(self) -> int:
         return round(self.latency_seconds / self.latency_interval)
 
+    @property
+    def latency_pages_skipped(self) -> int:
+        return round(self.latency_skipped / self.latency_interval)
+
 
 FULL = Conditions()

@@ -20,7 +20,8 @@ from confluent_kafka.admin import AdminClient
 from nifi_flows import connection, deploy
 from nifi_flows.errors import TerminalError, TransientError
 from scripts.bootstrap import ROOT
-from scripts.stack import hops, names, stack
+from scripts.commands import audit
+from scripts.stack import names, stack
 from scripts.stack.engines import kafka, registry
 from scripts.stack.settings import LOOPBACK
 from scripts.stack.stack import Stack
@@ -81,12 +82,8 @@ class Pipeline:
         return {"source": self.source_pid, **engines}
 
     def settled(self) -> None:
-        deadline = time.monotonic() + 60
         with connection.connected(self.made.nifi):
-            while not (hops.at_rest(hops.flow("users")) and hops.lag(self.made.settings) == 0):
-                if time.monotonic() > deadline:
-                    raise TransientError("the flow does not come to rest", "./scripts/pipeline status")
-                time.sleep(0.5)
+            audit.settle(self.made.settings)
 
 
 @dataclass
@@ -143,31 +140,37 @@ class Baseline:
             self.producer.stdin.close()
             self.producer.wait(60)
 
+    def end(self) -> None:
+        for process in (self.producer, self.consumer):
+            if process:
+                _end(process)
+
 
 @contextmanager
 def baseline(made: Stack, session: Session, source: str, source_pid: int) -> Iterator[Baseline]:
     """The baseline with a topic and a table of its own; the pipeline's consumer makes room for it and comes back."""
-    topic = f"bench_baseline_{int(time.time())}"
-    with spark_free(made), tempfile.TemporaryDirectory() as checkpoint:
-        kafka.create_topics(made.settings, {topic: names.TOPICS[names.TOPIC]})
-        with table(session):
-            arguments = [topic, _TABLE, checkpoint, names.SCHEMAS[names.TOPIC].read_text()]
-            consumer = _python("tests.bench.baseline.consumer", arguments, consumer_environment(made), made)
-            made_here = Baseline(made, source, source_pid, consumer, topic)
-            try:
-                _wait_for_stream(made, consumer)
-                yield made_here
-            finally:
-                made_here.settled()
-                consumer.terminate()
-                consumer.wait(60)
-                delete_topic(made, topic)
+    with spark_free(made), tempfile.TemporaryDirectory() as checkpoint, topic(made) as own, table(session):
+        arguments = [own, _TABLE, checkpoint, names.SCHEMAS[names.TOPIC].read_text()]
+        consumer = _python("tests.bench.baseline.consumer", arguments, consumer_environment(made), made)
+        plain = Baseline(made, source, source_pid, consumer, own)
+        try:
+            _wait_for_stream(made, consumer)
+            yield plain
+        finally:
+            plain.end()
 
 
-def delete_topic(made: Stack, topic: str) -> None:
-    admin = AdminClient({"bootstrap.servers": made.settings.kafka, "log_level": 0})  # it has to outlive its futures
-    for future in admin.delete_topics([topic]).values():
-        future.result()
+@contextmanager
+def topic(made: Stack) -> Iterator[str]:
+    """A topic such as that of the users, deleted at the end; yields its name."""
+    name = f"bench_{int(time.time())}"
+    kafka.create_topics(made.settings, {name: names.TOPICS[names.TOPIC]})
+    try:
+        yield name
+    finally:
+        admin = AdminClient({"bootstrap.servers": made.settings.kafka, "log_level": 0})  # it has to outlive its futures
+        for future in admin.delete_topics([name]).values():
+            future.result()
 
 
 @contextmanager
@@ -212,6 +215,16 @@ def _python(
         )
 
 
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Whatever it is at, and whether or not it ends when it is asked to."""
+    process.terminate()
+    try:
+        process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 def _wait_for_stream(made: Stack, consumer: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
@@ -247,5 +260,4 @@ def source(made: Stack, log: Path) -> Iterator[tuple[str, int]]:
                 time.sleep(0.2)
         yield f"http://{LOOPBACK}:{port}/api/", process.pid
     finally:
-        process.terminate()
-        process.wait(20)
+        _end(process)

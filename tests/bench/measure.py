@@ -9,11 +9,11 @@ from typing import TypeVar
 from uuid import UUID
 
 from cassandra.cluster import Session
-from confluent_kafka import Consumer, TopicPartition
 
-from scripts.stack import usage
+from scripts.stack import hops, usage
 from scripts.stack.settings import Settings
 from tests.bench import watch
+from tests.bench.conditions import Conditions
 from tests.bench.contenders import Contender
 
 _SAMPLES_A_PAGE = 10  # rows of a throughput page that are waited for
@@ -90,21 +90,13 @@ def throughput(
     return Throughput(pages * size, seconds, cpu, memory, load)
 
 
-def latency(
-    contender: Contender,
-    session: Session,
-    log: Path,
-    seed: str,
-    pages: int,
-    size: int,
-    interval: float,
-    skipped: int,
-) -> Latency:
-    """Pull a page every `interval` seconds and see each page's last row come; the first `skipped` pages don't count."""
+def latency(contender: Contender, session: Session, log: Path, seed: str, conditions: Conditions) -> Latency:
+    """Pull a page at each interval and see each page's last row come; the skipped pages don't count."""
+    pages, size, skipped = conditions.latency_pages, conditions.latency_page, conditions.latency_pages_skipped
     wanted = watch.ids(seed, [(page + 1) * size - 1 for page in range(pages)])
 
     def run() -> Mapping[UUID, float]:
-        dead = contender.pull(seed, pages, size, interval)
+        dead = contender.pull(seed, pages, size, conditions.latency_interval)
         window, pause = _LATENCY_POLL
         return watch.arrivals(session, contender.table, wanted, window, pause, dead)
 
@@ -131,18 +123,4 @@ def _costed(contender: Contender, run: Callable[[], T]) -> tuple[T, dict[str, fl
 
 def last_published(settings: Settings, topic: str) -> float:
     """When the last frame of a topic was made, in seconds since 1970."""
-    consumer = Consumer({"bootstrap.servers": settings.kafka, "group.id": "bench", "enable.auto.commit": False})
-    try:
-        ends = []
-        for partition in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
-            if high > low:
-                ends.append(TopicPartition(topic, partition, high - 1))
-        consumer.assign(ends)
-        newest, left = 0, len(ends)
-        while left:
-            for message in consumer.consume(left, timeout=10):
-                newest, left = max(newest, message.timestamp()[1]), left - 1
-        return newest / 1000
-    finally:
-        consumer.close()
+    return max(message.timestamp()[1] for message in hops.read(settings, topic, last=1)) / 1000
