@@ -1,7 +1,9 @@
 """A real stack on ports and in a folder of its own, used as its user would; the fixture `stack` runs one."""
 
+import contextlib
 import json
 import os
+import random
 import socket
 import subprocess
 from dataclasses import dataclass
@@ -13,6 +15,8 @@ import psutil
 from scripts.bootstrap import ROOT
 from scripts.stack.settings import Settings
 
+# Below those that the kernel gives to outgoing connections, which could take one before its engine starts.
+_FREE = range(20_000, 32_000)
 _PORTS = [name for name in Settings.model_fields if name.endswith("_port")]
 
 
@@ -80,8 +84,15 @@ class LocalStack:
 
 def place(home: Path) -> LocalStack:
     """A stack in `home` on ports that are free now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in _PORTS]
+    sockets = [_free() for _ in _PORTS]
     ports = {f"PIPELINE_{n}".upper(): str(s.getsockname()[1]) for n, s in zip(_PORTS, sockets, strict=True)}
     for opened in sockets:
         opened.close()
     return LocalStack({**os.environ, **ports, "PIPELINE_HOME": str(home)})
+
+
+def _free() -> socket.socket:
+    for port in random.SystemRandom().sample(_FREE, 100):
+        with contextlib.suppress(OSError):
+            return socket.create_server(("127.0.0.1", port))
+    raise RuntimeError(f"no free port found from {_FREE.start} to {_FREE.stop}")
