@@ -43,6 +43,7 @@ def main() -> None:
         .option("subscribe", topic)
         .option("startingOffsets", "earliest")
         .option("maxOffsetsPerTrigger", 50_000)
+        .option("kafka.fetch.max.wait.ms", 10)
         .load()
     )
     users = frames.select(from_avro(F.expr("substring(value, 6)"), schema).alias("user")).select("user.*")
@@ -54,7 +55,7 @@ def main() -> None:
 
 
 def session(name: str) -> SparkSession:
-    """A session with the connector tuned as the pipeline has it: what is compared is the design, not the tuning."""
+    """A session with the connector tuned as the pipeline has it, as is the reader: the designs are compared."""
     quiet = "-Ddatastax-java-driver.advanced.request.log-warnings=false"
     spark = (
         SparkSession.builder.appName(name)
