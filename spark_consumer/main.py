@@ -76,12 +76,13 @@ def run(settings: ConsumerSettings, stop: threading.Event) -> None:
         query = start(spark, settings, writer)
         report = LagReporter(GroupOffsets(settings.kafka_brokers, settings.group))
         while query.isActive and not stop.wait(_REPORT_SECONDS):
-            report(query.lastProgress)
+            report(query)
         if stop.is_set():
             stop_after_batch(query, writer)
-            report(query.lastProgress)
+            report(query)
             _log.info("stopped after batch %s", writer.done)
         else:
+            report(query)
             raise writer.failure if isinstance(writer.failure, ConsumerError) else _failure(query)
 
 

@@ -12,6 +12,9 @@ def upsert(rows: DataFrame) -> None:
 
     rows: columns of the table, and write_micros; a key may stand twice, in any order. Returns when Cassandra has
     acknowledged every row; raises what the connector raises, with some rows written: writing them again is harmless.
+    Two different rows of one key and one write_micros would mix, since Cassandra then keeps the greater value of each
+    cell. The flow makes none: a page's records are a microsecond apart in event time, and a page that is fetched again
+    comes later. Two pages could tie only if both held the user and were fetched within 5 ms.
     """
     (
         rows.write.format(_CASSANDRA)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from multidict import MultiMapping
 
-from scripts.stack.settings import LOOPBACK
+COOKIE = "canvas"
 
 _READING = frozenset({"GET", "HEAD"})
 _METHODS = _READING | {"POST", "PUT", "DELETE"}  # what NiFi's API knows
@@ -28,14 +28,18 @@ class Refusal:
 
 
 class Gate:
-    """The link's token, which lets in once, and the cookie that the browser gets for it. Both live in memory alone."""
+    """The link's token, which lets in once, and the cookie that the browser gets for it. Both live in memory alone.
+
+    host: name and port that the proxy answers to. Browsers give a cookie to every port of its host, so to servers of
+    others on this machine too; a name of its own, which nobody else is told, keeps it here. Browsers take each name
+    under localhost for this machine, without asking anybody.
+    """
 
     def __init__(self, port: int) -> None:
-        self.cookie = f"canvas-{port}"  # browsers share cookies between the ports of a host
-        self._hosts = frozenset({f"{LOOPBACK}:{port}", f"localhost:{port}"})
+        self.host = f"{secrets.token_hex(16)}.localhost:{port}"
         self._token: str | None = secrets.token_urlsafe(32)
         self._session = secrets.token_urlsafe(32)
-        self.link = f"http://{LOOPBACK}:{port}/?token={self._token}"
+        self.link = f"http://{self.host}/?token={self._token}"
 
     def redeem(self, token: str) -> str | None:
         """The cookie's value for the token of the link, which is used up by this; None for any other token."""
@@ -49,24 +53,23 @@ class Gate:
 
         target: as in the request line. headers: whatever their case. The link itself may be opened from anywhere.
         """
-        hosts = [host.lower() for host in headers.getall("Host", [])]
-        if len(hosts) != 1 or hosts[0] not in self._hosts:
-            return Refusal(421, "This is the local NiFi canvas; it answers under its own address alone.")
+        if [host.lower() for host in headers.getall("Host", [])] != [self.host]:
+            return Refusal(421, "This is the local NiFi canvas; it answers under the address of its link alone.")
         if method not in _METHODS:
             return Refusal(405, "The NiFi canvas needs no such method.")
         if not target.startswith("/"):
             return Refusal(400, "The NiFi canvas is no proxy to elsewhere: ask for a path.")
         origins = headers.getall("Origin", [])
-        if origins != [f"http://{hosts[0]}"] and (origins or method not in _READING):
+        if origins != [f"http://{self.host}"] and (origins or method not in _READING):
             return Refusal(403, "Only the pages of the NiFi canvas itself may do this.")
         if headers.get("Sec-Fetch-Site") not in _OWN_PAGES and not (method == "GET" and is_door(target)):
-            # Another port of this host is the same site, so to SameSite it is no stranger; to us it is.
+            # Another port of this name is the same site, so to SameSite it is no stranger; to us it is.
             return Refusal(403, f"Another page has asked for this. {_ANOTHER}")
         return None
 
     def unknown(self, cookies: Mapping[str, str]) -> Refusal | None:
         """Why a browser is refused that has not come through the link."""
-        if _same(cookies.get(self.cookie, ""), self._session):
+        if _same(cookies.get(COOKIE, ""), self._session):
             return None
         return Refusal(403, f"The NiFi canvas opens by the link that the command printed, once. {_ANOTHER}")
 

@@ -1,6 +1,7 @@
 """A reverse proxy on loopback that shows a NiFi on mutual TLS to a browser without a certificate."""
 
 import asyncio
+import errno
 import logging
 import signal
 import ssl
@@ -15,12 +16,13 @@ from yarl import URL
 
 from nifi_flows.connection import NiFi
 from nifi_flows.errors import TerminalError, TransientError
-from scripts.canvas.gate import Gate, Refusal, is_door
+from scripts.canvas.gate import COOKIE, Gate, Refusal, is_door
 from scripts.stack.settings import LOOPBACK
 
 MAX_BODY = 64 * 1024**2  # bytes of an upload, which is held in memory; a large flow has a few million
 
 _HOME = "/nifi/"
+_LOOPBACK_6 = "::1"
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=90)  # NiFi itself gives a request up after 60 s
 
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})
@@ -68,7 +70,8 @@ async def require(nifi: NiFi) -> None:
 async def serve(nifi: NiFi, port: int, opened: Callable[[str], None]) -> None:
     """Serve NiFi's canvas on loopback until SIGINT or SIGTERM.
 
-    opened: called with the one-time link as soon as a browser may follow it. Raises OSError when the port is taken.
+    opened: called with the one-time link as soon as a browser may follow it. Raises OSError when the port is taken,
+    TerminalError when it is so on IPv6's loopback alone.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -78,11 +81,25 @@ async def serve(nifi: NiFi, port: int, opened: Callable[[str], None]) -> None:
     runner = web.AppRunner(app, access_log=None, logger=_log, auto_decompress=False, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        await web.TCPSite(runner, LOOPBACK, port).start()
+        await _listen(runner, port)
         opened(gate.link)
         await stop.wait()
     finally:
         await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, port: int) -> None:
+    """On both loopbacks: a browser may try either first, and whoever listens there would be told the token."""
+    await web.TCPSite(runner, LOOPBACK, port).start()
+    try:
+        await web.TCPSite(runner, _LOOPBACK_6, port).start()
+    except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:  # without IPv6 nobody else listens there either
+            return
+        raise TerminalError(
+            f"port {port} for the NiFi canvas is taken on {_LOOPBACK_6}: {error.strerror}",
+            "stop what holds it, or choose another port by PIPELINE_CANVAS_PORT",
+        ) from error
 
 
 def make_app(nifi: NiFi, gate: Gate) -> web.Application:
@@ -105,7 +122,7 @@ def _guard(gate: Gate) -> Middleware:
             return _words(refusal)
         at_door = is_door(request.raw_path)
         if at_door and request.method == "GET" and (value := gate.redeem(request.query.get("token", ""))):
-            return _welcome(gate.cookie, value)
+            return _welcome(value)
         if refusal := gate.unknown(request.cookies):
             return _words(refusal)
         if at_door:
@@ -157,7 +174,9 @@ def sent_headers(headers: MultiMapping[str], host: str) -> CIMultiDict[str]:
 
 def returned_headers(headers: MultiMapping[str]) -> CIMultiDict[str]:
     """What the browser gets of an answer's headers."""
-    return _end_to_end(headers, _NOT_RETURNED, ("proxy-",))
+    kept = _end_to_end(headers, _NOT_RETURNED, ("proxy-",))
+    kept["Referrer-Policy"] = "same-origin"  # no link out of the canvas tells the proxy's name
+    return kept
 
 
 def _end_to_end(headers: MultiMapping[str], without: Iterable[str], prefixes: tuple[str, ...]) -> CIMultiDict[str]:
@@ -170,9 +189,9 @@ def _end_to_end(headers: MultiMapping[str], without: Iterable[str], prefixes: tu
     )
 
 
-def _welcome(cookie: str, value: str) -> web.Response:
+def _welcome(value: str) -> web.Response:
     response = web.Response(text=_WELCOME, content_type="text/html", headers=_OWN_HEADERS)
-    response.set_cookie(cookie, value, httponly=True, samesite="Strict")
+    response.set_cookie(COOKIE, value, httponly=True, samesite="Strict")
     return response
 
 

@@ -1,6 +1,7 @@
 """The canvas of the real NiFi in a real browser that has no certificate."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -8,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import nipyapi
 import pytest
@@ -54,7 +56,8 @@ def canvas(stack: LocalStack) -> Iterator[str]:
         assert process.stdout and process.stderr
         try:
             link = process.stdout.readline().strip()
-            assert link.startswith(f"http://127.0.0.1:{stack.settings.canvas_port}/?token="), process.stderr.read()
+            own = rf"http://[0-9a-f]+\.localhost:{stack.settings.canvas_port}/\?token=\S+"
+            assert re.fullmatch(own, link), process.stderr.read()
             yield link
         finally:
             process.send_signal(signal.SIGINT)
@@ -99,15 +102,21 @@ def test_the_flow_is_seen_and_edited_in_a_browser_without_a_certificate(stack: L
 
 def test_without_the_link_there_is_no_canvas_and_a_second_one_is_refused_by_name(stack: LocalStack) -> None:
     with canvas(stack) as link:
-        api = f"{link.partition('?')[0]}nifi-api/flow/about"
-        assert requests.get(api, timeout=10).status_code == 403
+        # Browsers know such a host name; Python asks for addresses.
+        parts = urlsplit(link)
+        own = {"Host": parts.netloc}
+        proxy = f"http://127.0.0.1:{parts.port}"
+        api, door = f"{proxy}/nifi-api/flow/about", f"{proxy}/?{parts.query}"
+        assert requests.get(api, timeout=10).status_code == 421
+        assert requests.get(api, headers=own, timeout=10).status_code == 403
         second = stack.pipeline("canvas")
         assert second.code == 1
         assert f"port {stack.settings.canvas_port} for the NiFi canvas is taken by" in second.err
         session = requests.Session()
-        assert session.get(link, timeout=10).status_code == 200
+        session.headers.update(own)
+        assert session.get(door, timeout=10).status_code == 200
         assert session.get(api, timeout=10).json()["about"]["title"] == "NiFi"
-        assert requests.get(link, timeout=10).status_code == 403
+        assert requests.get(door, headers=own, timeout=10).status_code == 403
 
 
 def test_with_nifi_down_it_says_so_and_leaves_nothing_running(stack: LocalStack) -> None:

@@ -56,9 +56,38 @@ def test_the_process_says_in_one_line_what_somebody_must_mend() -> None:
     assert "CONSUMER_REGISTRY_URL: Field required" in line
 
 
-def progress(batch: int, end: dict[str, dict[str, int]], **times: int) -> dict[str, Any]:
+Progress = dict[str, Any]
+
+
+def progress(batch: int, end: dict[str, dict[str, int]], **times: int) -> Progress:
     durations = times or {"triggerExecution": 100, "addBatch": 80}
     return {"batchId": batch, "sources": [{"startOffset": None, "endOffset": end}], "durationMs": durations}
+
+
+def idle(batch: int) -> Progress:
+    """Nothing to read: `batch` is still to come."""
+    return progress(batch, {"users": {"0": 1}}, triggerExecution=3, latestOffset=2)
+
+
+class Stream:
+    """Instead of a query: `has` is the progress it made since it was asked last."""
+
+    def __init__(self) -> None:
+        self.told: list[Progress] = []
+        self.asked_for_all = 0
+
+    def has(self, *made: Progress) -> "Stream":
+        self.told += made
+        return self
+
+    @property
+    def lastProgress(self) -> Progress | None:
+        return self.told[-1] if self.told else None
+
+    @property
+    def recentProgress(self) -> list[Progress]:
+        self.asked_for_all += 1
+        return self.told
 
 
 class Group:
@@ -72,26 +101,71 @@ class Group:
         self.committed.append({(at.topic, at.partition): to.offset for at, to in offsets.items()})
 
 
+def users(offset: int) -> dict[str, dict[str, int]]:
+    return {"users": {"0": offset}}
+
+
 def test_each_finished_batch_is_committed_once() -> None:
-    group = Group()
+    group, stream = Group(), Stream()
     report = LagReporter(group)
-    report(None)
-    for batch in (0, 0, 1, 1):
-        report(progress(batch, {"users": {"0": 5 + 4 * batch, "1": 3}}))
+    report(stream)
+    for batch in (0, 1):
+        report(stream.has(progress(batch, {"users": {"0": 5 + 4 * batch, "1": 3}})))
+        report(stream)
     assert group.committed == [{("users", 0): 5, ("users", 1): 3}, {("users", 0): 9, ("users", 1): 3}]
 
 
 def test_progress_without_a_batch_is_none() -> None:
     group = Group()
-    LagReporter(group)(progress(0, {"users": {"0": 5}}, triggerExecution=3, latestOffset=2))
+    LagReporter(group)(Stream().has(idle(0)))
     assert group.committed == []
 
 
-@pytest.mark.parametrize("failure", [CoordinatorNotAvailableError("not yet"), OSError("no broker")])
+def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage().partition(":")[0] for record in caplog.records]
+
+
+def test_every_batch_has_its_line_however_many_end_between_two_looks(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "spark_consumer.lag")
+    group, stream = Group(), Stream()
+    report = LagReporter(group)
+    report(stream.has(idle(7)))  # after a restart
+    report(stream.has(*(progress(batch, users(batch)) for batch in (7, 8))))
+    report(stream.has(*(progress(batch, users(batch)) for batch in (9, 10, 11)), idle(12)))
+    report(stream)
+    report(stream.has(progress(12, users(12))))
+    assert logged(caplog) == [f"batch {batch}" for batch in range(7, 13)]
+    assert group.committed == [{("users", 0): 8}, {("users", 0): 11}, {("users", 0): 12}]
+
+
+def test_all_recent_progress_is_asked_for_only_when_some_was_passed_over() -> None:
+    stream = Stream()
+    report = LagReporter(Group())
+    report(stream.has(progress(3, users(3))))  # there may have been others before
+    assert stream.asked_for_all == 1
+    for made in (progress(4, users(4)), idle(5), progress(5, users(5))):
+        report(stream.has(made))
+        report(stream)
+    assert stream.asked_for_all == 1
+    report(stream.has(progress(6, users(6)), progress(7, users(7))))
+    assert stream.asked_for_all == 2
+
+
+def test_an_idle_stream_is_asked_for_its_last_progress_alone() -> None:
+    stream = Stream().has(idle(3))
+    report = LagReporter(Group())
+    for _ in range(4):
+        report(stream)
+    assert stream.asked_for_all == 1
+
+
+@pytest.mark.parametrize(
+    "failure", [CoordinatorNotAvailableError("not yet"), OSError("no broker"), RuntimeError("closed"), KeyError("x")]
+)
 def test_a_commit_that_fails_stops_nothing_and_is_made_good_later(failure: Exception) -> None:
     group, now = Group(failure), [100.0]
     report = LagReporter(group, clock=lambda: now[0])
-    done = progress(0, {"users": {"0": 5}})
+    done = Stream().has(progress(0, users(5)))
     report(done)
     report(done)  # too soon
     assert (group.committed, group.failures) == ([], [])

@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import json
 import logging
+import math
 import os
 import re
 import socket
@@ -538,13 +539,39 @@ def test_no_behaviour_makes_the_supervisor_restart_the_source(home: Path) -> Non
     assert commands == commands[:1] * 6
 
 
-def test_an_invalid_share_replaces_who_is_broken_and_leaves_the_faults(home: Path) -> None:
+def test_an_invalid_share_leaves_faults_and_single_kinds(home: Path) -> None:
     configured = Settings(home=home)
-    call("misbehave", "500=0.1", "invalid:uuid_null=0.5")
+    call("misbehave", "500=0.1", "invalid=0.2", "invalid:uuid_null=0.5")
     embedded.define(configured, None)
-    assert embedded.behaviour(configured) == Behaviour(faults={"500": 0.1}, invalid={"uuid_null": 0.5})
+    kept: dict[str, Any] = {"faults": {"500": 0.1}, "invalid": {"uuid_null": 0.5}}
+    assert embedded.behaviour(configured) == Behaviour(**kept, invalid_share=0.2)
     embedded.define(configured, 0.05)
-    assert embedded.behaviour(configured) == Behaviour(faults={"500": 0.1}, invalid_share=0.05)
+    assert embedded.behaviour(configured) == Behaviour(**kept, invalid_share=0.05)
+    embedded.define(configured, 0)
+    assert embedded.behaviour(configured) == Behaviour(**kept)
+
+
+@pytest.mark.parametrize("share", [0.6, 1.5, -0.1, math.nan])
+def test_an_invalid_share_that_cannot_be_is_refused_and_changes_nothing(home: Path, share: float) -> None:
+    call("misbehave", "invalid:uuid_null=0.5")
+    configured = Settings(home=home)
+    with pytest.raises(TerminalError, match=r"^--invalid-share \S+ can't be: the rates? of invalid") as refused:
+        embedded.define(configured, share)
+    assert "source misbehave" in refused.value.remedy
+    assert embedded.behaviour(configured) == Behaviour(invalid={"uuid_null": 0.5})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"rubbish", b"", b"\xff", b"[]", b"7", b'{"faults": {"500": 2}}', b'{"invalid": {"no_such": 0.1}}', b'{"x": 1}'],
+)
+def test_an_invalid_share_on_a_behaviour_that_cannot_be_read_is_refused(home: Path, text: bytes) -> None:
+    path = home / "conf" / "source.json"
+    path.write_bytes(text)
+    with pytest.raises(TerminalError, match=r"source\.json is not read: ") as refused:
+        embedded.define(Settings(home=home), 0.1)
+    assert refused.value.remedy == "./scripts/pipeline source behave writes it anew"
+    assert path.read_bytes() == text
 
 
 def test_a_stack_set_up_by_an_earlier_version_keeps_its_share(home: Path) -> None:

@@ -1,5 +1,8 @@
 """Committing offsets for lag tools: what is sent to Kafka, and what a refusal or an outage does to the connection."""
 
+import socket
+import threading
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,7 +43,7 @@ class Kafka:
 @pytest.fixture
 def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
     cluster = Kafka([])
-    monkeypatch.setattr(lag, "KafkaAdminClient", cluster.connect)
+    monkeypatch.setattr(lag, "_Admin", cluster.connect)
     return cluster
 
 
@@ -63,12 +66,24 @@ def test_a_partition_that_is_refused_is_named(kafka: Kafka) -> None:
         lag.GroupOffsets("127.0.0.1:1", "readers")(OFFSETS)
 
 
-@pytest.mark.parametrize("trouble", [GroupAuthorizationFailedError, KafkaConnectionError(), ConnectionResetError()])
+@pytest.mark.parametrize(
+    "trouble", [GroupAuthorizationFailedError, RuntimeError("closed"), KafkaConnectionError(), ConnectionResetError()]
+)
 def test_after_a_failure_it_connects_anew(kafka: Kafka, trouble: Any) -> None:
     kafka.answers = [trouble, NoError]
     commit = lag.GroupOffsets("127.0.0.1:1", "readers")
-    with pytest.raises((KafkaError, OSError)):
+    with pytest.raises((KafkaError, OSError, RuntimeError)):
         commit(OFFSETS)
     assert kafka.closed == 1
     commit(OFFSETS)
     assert len(kafka.connections) == 2
+
+
+def test_a_broker_that_does_not_answer_holds_up_nobody_for_long() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        before, begun = set(threading.enumerate()), time.monotonic()
+        with pytest.raises(KafkaError):
+            lag.GroupOffsets(f"127.0.0.1:{port}", "readers")(OFFSETS)
+        assert time.monotonic() - begun < 5
+        assert set(threading.enumerate()) <= before

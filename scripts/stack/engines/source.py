@@ -15,9 +15,13 @@ from scripts.stack.settings import LOOPBACK, Settings
 
 
 def define(settings: Settings, invalid_share: float | None) -> Engine:
-    """invalid_share: part of the users, 0 to 1, that the source breaks on purpose; None leaves all as it was."""
+    """invalid_share: part of the users, 0 to 1, that the source breaks in any kind; None leaves it as it was.
+
+    What was set by `source misbehave` for faults and single kinds stays. Raises TerminalError when the two come to more
+    than all users, or the behaviour can't be read.
+    """
     if invalid_share is not None:
-        misbehave(settings, Behaviour(faults=behaviour(settings).faults, invalid_share=invalid_share))
+        misbehave(settings, _with_share(behaviour(settings), invalid_share))
     port = str(settings.source_port)
     return Engine(
         name="source",
@@ -40,6 +44,17 @@ def behaviour(settings: Settings) -> Behaviour:
     except (OSError, ValueError) as error:
         raise TerminalError(
             f"{_file(settings)} is not read: {error}", "./scripts/pipeline source behave writes it anew"
+        ) from error
+
+
+def _with_share(told: Behaviour, invalid_share: float) -> Behaviour:
+    try:
+        # not msgspec's replace, which skips the checks
+        return Behaviour(faults=told.faults, invalid=told.invalid, invalid_share=invalid_share)
+    except ValueError as error:
+        raise TerminalError(
+            f"--invalid-share {invalid_share:g} can't be: {error}",
+            "give a smaller share, or set the kinds anew with ./scripts/pipeline source misbehave",
         ) from error
 
 
