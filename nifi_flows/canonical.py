@@ -1,8 +1,8 @@
 """The canonical form of a NiFi flow definition: two exports of one flow give the same bytes.
 
 What is left out is minted anew by each import (instance identifiers, the root group's identifier and position),
-flickers while Python processors initialise (property descriptors, emptied, since NiFi wants the key) or is order
-without meaning (every list but a few).
+flickers while Python processors initialise (property descriptors, emptied, since NiFi wants the key), repeats what
+stands elsewhere (a connection's copies of the comments at its ends) or is order without meaning (every list but a few).
 """
 
 import json
@@ -12,6 +12,7 @@ _ROOT = "00000000-0000-0000-0000-000000000000"
 _MINTED = {"instanceIdentifier", "latest"}
 _EMPTIED: dict[str, Any] = {"propertyDescriptors": {}}
 _ORDERED = {"bends", "prioritizers", "inheritedParameterContexts"}
+_ENDS = ("source", "destination")
 _IDENTIFIED = ("identifier", "name", "id")
 
 
@@ -43,7 +44,9 @@ def _clean(value: Any, renamed: dict[str, str], within: str = "") -> Any:
         return {
             key: _EMPTIED.get(key, _clean(item, renamed, key))
             for key, item in value.items()
-            if item is not None and (key not in _MINTED or within == "properties")
+            if item is not None
+            and (key not in _MINTED or within == "properties")
+            and (key != "comments" or within not in _ENDS)
         }
     if isinstance(value, list):
         cleaned = [_clean(item, renamed) for item in value]

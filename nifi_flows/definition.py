@@ -1,5 +1,6 @@
 """A NiFi flow definition as its JSON has it: read with care, and walked group by group."""
 
+import copy
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ def parse(text: str, where: str) -> dict[str, Any]:
             f"{where} is no flow definition: it has no flowContents with an identifier and a name",
             "export the flow again, on the canvas or with ./scripts/pipeline flow export",
         )
-    encoding = definition.get("flowEncodingVersion", ENCODING)
+    encoding = definition.get("flowEncodingVersion") or ENCODING
     if encoding != ENCODING:
         raise TerminalError(
             f"{where} comes from a newer NiFi: its encoding is {encoding}, known is {ENCODING}",
@@ -84,6 +85,16 @@ def parameters(definition: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Parameter name -> its declaration, of every parameter context that the definition brings."""
     contexts = definition.get("parameterContexts") or {}
     return {p["name"]: p for context in contexts.values() for p in context.get("parameters") or []}
+
+
+def with_values(definition: dict[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
+    """The definition with these values for those of its parameters that they name."""
+    filled = copy.deepcopy(definition)
+    for context in (filled.get("parameterContexts") or {}).values():
+        for parameter in context.get("parameters") or []:
+            if parameter["name"] in values:
+                parameter["value"] = values[parameter["name"]]
+    return filled
 
 
 def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

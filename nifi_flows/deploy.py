@@ -1,182 +1,352 @@
-"""Bring a flow definition and its parameters onto a NiFi and start it; deploying what runs changes nothing."""
+"""Bring a version onto NiFi: what runs becomes the target, or what ran before runs again; nothing in between stays.
 
-import json
+The steps are told by `_bring`, in order. Each of them looks first and does only what is missing, so that a deploy that
+was cut off anywhere is ended by the next one, and deploying what runs changes nothing.
+"""
+
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-import nipyapi
-from nipyapi import nifi
-
+from nifi_flows import canvas, queues
 from nifi_flows.canonical import structure
-from nifi_flows.errors import TerminalError, TransientError
+from nifi_flows.definition import parameters as declared_parameters
+from nifi_flows.diff import Difference, compare
+from nifi_flows.errors import PipelineError, TerminalError, TransientError
+from nifi_flows.ledger import Deployed, Ledger
+from nifi_flows.version import Version
 
-_POSITION = (0.0, 0.0)
+Report = Callable[[str], None]
+
+_VALID = 60.0  # seconds for processors to become valid; a Python processor takes about ten
+_DRAIN = 60.0  # seconds for queues to run empty
+_STOP = 20.0  # seconds for threads to end; an HTTP request may be under way
+_START = 60.0
+_RETURN = 120.0  # seconds for a NiFi that was killed to answer again
+_TRIES = 3
+
+
+class Site(Protocol):
+    """The place where NiFi runs, as far as a deploy needs it besides NiFi's own API."""
+
+    def connected(self) -> AbstractContextManager[None]:
+        """Point nipyapi at the NiFi; see `connection.connected`."""
+
+    def answers(self, patience: float) -> None:
+        """Wait until NiFi answers; raises TransientError when it does not in time."""
+
+    def loaded(self) -> str | None:
+        """`code` of the version whose processors NiFi runs now; None when that isn't known."""
+
+    def load(self, version: Version) -> None:
+        """Give NiFi the version's processors and restart it; returns when it answers."""
+
+    def unregistered(self, schemas: Mapping[str, str]) -> list[str]:
+        """The schemas that the registry does not hold. Raises TerminalError for one that it would refuse."""
+
+    def register(self, schemas: Mapping[str, str]) -> None:
+        """Register schemas."""
+
+    def watch(self) -> Callable[[Report], str | None]:
+        """Begin to watch records. What it returns waits for some to pass, and says what complains when none does."""
 
 
 @dataclass(frozen=True)
-class Deployed:
-    """group: id of the process group on the canvas. changes: what the deploy did, in words; empty when nothing."""
+class Target:
+    """What shall run: a version and its parameters' values. record: how the ledger notes it."""
 
-    group: str
-    changes: list[str]
-
-
-def load(path: Path) -> dict[str, Any]:
-    """Read a flow definition. Raises TerminalError when the file holds none."""
-    try:
-        definition: dict[str, Any] = json.loads(path.read_text())
-        definition["flowContents"]["identifier"], definition["flowContents"]["name"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TerminalError(f"{path} is no NiFi flow definition: {error!r}", "export the flow again") from error
-    return definition
+    version: Version
+    values: Mapping[str, str]
+    record: Deployed
 
 
-def deploy(definition: dict[str, Any], values: Mapping[str, str], patience: float = 120) -> Deployed:
-    """Import or replace the flow, set its parameters, wait until every processor is valid, and start it.
+@dataclass(frozen=True)
+class Plan:
+    """What has to be done so that the target runs; nothing, when every field is empty.
 
-    values: parameters of the environment; a name that the flow does not know is refused before anything is touched.
-    patience: seconds to wait for the processors. Needs `connection.connected`. Raises TerminalError when a processor
-    stays invalid or NiFi cannot take the definition, TransientError when it does not come up in time.
+    change: of the canvas; None when the group has to be imported. drain: connections that must run empty, in words.
     """
-    name = definition["flowContents"]["name"]
-    known = {p["name"] for context in definition["parameterContexts"].values() for p in context["parameters"]}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise TerminalError(
-            f"flow {name!r} has no parameter {', '.join(unknown)}", f"it has {', '.join(sorted(known))}"
-        )
-    changes = []
-    group = find_group(name)
-    if group is None:
-        group = _import(definition)
-        changes.append("imported")
-    else:
-        _wait_settled(group, patience)
-        if structure(export(group)) != structure(definition):
-            _replace(group, definition)
-            changes.append("replaced")
-    changes += [f"parameter {changed} set" for changed in _set_parameters(group, values)]
-    _wait_valid(group, patience)
-    if _start(group, patience):
-        changes.append("started")
-    return Deployed(group, changes)
+
+    new: bool = False
+    change: Difference | None = None
+    reload: bool = False
+    drain: Sequence[str] = ()
+    parameters: Sequence[str] = ()
+    schemas: Sequence[str] = ()
+    idle: Sequence[str] = ()
+
+    @property
+    def empty(self) -> bool:
+        return not self.lines()
+
+    def lines(self) -> list[str]:
+        """The plan in words, a step a line."""
+        said = ["import the flow"] if self.new else []
+        if self.schemas:
+            said.append(f"register {_listed(self.schemas)}")
+        if self.drain:
+            said.append(f"drain {_listed(self.drain)}")
+        if self.reload:
+            said.append("load the processors, which restarts NiFi")
+        if self.change is not None and not self.change.empty:
+            said.append(f"replace the flow in place ({self.change.summary()})")
+        if self.parameters:
+            said.append(f"set {_listed(self.parameters)}")
+        if self.idle:
+            said.append(f"start {_listed(self.idle)}")
+        return said
 
 
-def find_group(name: str) -> str | None:
-    """The id of the process group of that name on the root canvas, or None."""
-    flow = nipyapi.canvas.get_flow("root").process_group_flow.flow
-    return next((group.id for group in flow.process_groups if group.component.name == name), None)
+@dataclass(frozen=True)
+class Deployment:
+    """version: what runs now. changes: what was done, in words; empty when nothing was. seconds: how long it took.
+
+    stopped: seconds for which the whole flow was stopped meanwhile.
+    """
+
+    version: str
+    changes: list[str]
+    seconds: float
+    stopped: float = 0.0
 
 
-def export(group: str) -> dict[str, Any]:
-    """The flow definition of a group as it is on the canvas now."""
-    text = nifi.ProcessGroupsApi().export_process_group(group, include_referenced_services=False)
-    exported: dict[str, Any] = json.loads(text) if isinstance(text, str | bytes) else text
-    return exported
+@dataclass
+class _Work:
+    """One way from what runs to the target."""
+
+    name: str
+    site: Site
+    report: Report
+    changes: list[str] = field(default_factory=list)
+    stopped: float = 0.0
+    touched: bool = False  # whether anything on the canvas may differ from before
+    proven: bool = False  # whether this version has run here: then it isn't to blame when no record passes
+
+    def did(self, text: str) -> None:
+        self.changes.append(text)
+        self.report(text)
 
 
-def set_running(group: str, running: bool) -> None:
-    """Start or stop all components of a group; returns when NiFi has taken the order, not when it is done."""
-    state = "RUNNING" if running else "STOPPED"
-    nifi.FlowApi().schedule_components(nifi.ScheduleComponentsEntity(id=group, state=state), group)
-
-
-def _import(definition: dict[str, Any]) -> str:
-    entity = nipyapi.versioning.import_process_group_definition(
-        nipyapi.canvas.get_process_group(nipyapi.canvas.get_root_pg_id(), "id"),
-        flow_definition=json.dumps(definition),
-        position=_POSITION,
+def plan(target: Target, site: Site) -> Plan:
+    """What deploying the target would do; changes nothing. Raises what NiFi and the registry raise."""
+    schemas = site.unregistered(target.version.schemas)
+    reload = site.loaded() != target.version.code
+    with site.connected():
+        group = canvas.find_group(_name(target))
+        if group is None:
+            return Plan(new=True, reload=reload, schemas=schemas, parameters=sorted(target.values))
+        before = canvas.export(group)
+        wanted = target.version.flow
+        change = _difference(group, wanted)
+        drain = queues.leading_to_removed(before, wanted)
+        parameters = canvas.differing_parameters(group, declared_parameters(wanted), target.values)
+        idle = [f"{part}, {part.state.lower()}" for part in canvas.idle(group)]
+    return Plan(
+        change=change,
+        reload=reload,
+        drain=sorted(set(drain.values())),
+        parameters=parameters,
+        schemas=schemas,
+        idle=idle,
     )
-    return str(entity.id)
 
 
-def _replace(group: str, definition: dict[str, Any]) -> None:
-    """Replace the contents in place: queues, group id and run state stay; NiFi stops only what it touches."""
-    api = nifi.ProcessGroupsApi()
-    revision = api.get_process_group(group).revision
-    body = nifi.ProcessGroupImportEntity(process_group_revision=revision, versioned_flow_snapshot=definition)
-    request = api.initiate_replace_process_group(body, group).request
+def deploy(target: Target, site: Site, ledger: Ledger, report: Report, what: str = "deploy") -> Deployment:
+    """Make the target run and verify it; whatever goes wrong, what ran before runs again, all three parts of it.
+
+    what: deploy, redeploy or rollback, for the history. report: gets a line for each step. Raises TerminalError when
+    the target cannot run, TransientError when NiFi stays away: then the next deploy ends what this one began.
+    """
+    state = ledger.state()
+    if state.unfinished:
+        report(f"an earlier deploy of {state.unfinished.version} did not end; this one ends it")
+    planned = plan(target, site)
+    if planned.empty and not state.unfinished and _same(state.deployed, target.record):
+        return Deployment(target.version.name, [], 0.0)
+    begun = time.monotonic()
+    ledger.begin(target.record)
+    proven = state.deployed is None or state.deployed.version == target.version.name
+    work = _Work(_name(target), site, report, proven=proven)
+    by, name = target.record.by, target.version.name
     try:
-        deadline = time.monotonic() + 60
-        while not request.complete:
-            if time.monotonic() > deadline:
-                raise TransientError("NiFi did not finish replacing the flow within 60 s", "deploy again")
-            time.sleep(0.2)
-            request = api.get_replace_process_group_request(request.request_id).request
-    finally:
-        api.delete_replace_process_group_request(request.request_id)
-    if request.failure_reason:
+        _insist(target, work)
+    except BaseException as error:
+        said = str(error) or type(error).__name__
+        try:
+            undone = _undo(target, work, ledger)
+        except Exception as trouble:  # noqa: BLE001 - told with what it came from
+            ledger.note(what, False, by, name, f"{said}; going back failed too: {trouble}")
+            raise TransientError(
+                f"{said}; going back failed too: {trouble}", "deploy again: it ends what this deploy began"
+            ) from error
+        ledger.note(what, False, by, name, f"{said}; {undone}")
+        if isinstance(error, PipelineError):
+            raise type(error)(f"{said}; {undone}", error.remedy) from error
+        raise
+    ledger.finish(target.record)
+    ledger.note(what, True, by, name, "; ".join(work.changes) or "nothing to change")
+    return Deployment(name, work.changes, time.monotonic() - begun, work.stopped)
+
+
+def _same(deployed: Deployed | None, wanted: Deployed) -> bool:
+    """Whether the ledger says of what runs what it shall say."""
+    return deployed is not None and (deployed.version, deployed.environment, dict(deployed.values)) == (
+        wanted.version,
+        wanted.environment,
+        dict(wanted.values),
+    )
+
+
+def _undo(target: Target, work: _Work, ledger: Ledger) -> str:
+    """Bring back the version that was deployed before; returns what was done, in words."""
+    state = ledger.state()
+    if not work.touched:
+        ledger.undo()
+        return "nothing was changed"
+    if state.deployed is None:
+        return "there is no version before it to go back to"
+    store = target.version.store
+    before = Target(Version(state.deployed.version, state.deployed.code, store), state.deployed.values, state.deployed)
+    work.report(f"going back to version {before.version.name}")
+    work.proven = True
+    _insist(before, work)
+    ledger.undo()
+    return f"version {before.version.name} runs again"
+
+
+def _insist(target: Target, work: _Work) -> None:
+    """Bring the target up; when NiFi goes away meanwhile, wait for it and begin again: every step looks first."""
+    for attempt in range(1, _TRIES + 1):
+        try:
+            with work.site.connected():
+                _bring(target, work)
+            return
+        except TransientError as error:
+            if attempt == _TRIES or not work.touched:
+                raise
+            work.report(f"{error}; waiting for NiFi")
+            work.site.answers(_RETURN)
+
+
+def _bring(target: Target, work: _Work) -> None:
+    wanted, site = target.version.flow, work.site
+    group = canvas.find_group(work.name)
+    if group is not None:
+        canvas.settled(group, _VALID / 4)  # until its Python processors are loaded, a flow exports differently
+        _drain(group, wanted, work)
+    if missing := site.unregistered(target.version.schemas):
+        site.register({name: target.version.schemas[name] for name in missing})
+        work.did(f"registered {_listed(missing)}")
+    stopped = None
+    if site.loaded() != target.version.code:
+        work.touched = True
+        if group is not None:
+            stopped = _stop(group, work)
+        work.report("loading the processors; NiFi restarts")
+        site.load(target.version)
+        work.did("loaded the processors")
+        group = canvas.find_group(work.name)
+    if group is None:
+        work.touched = True
+        group = canvas.import_flow(wanted, target.values)
+        work.did("imported")
+    elif not (change := _difference(group, wanted)).empty:
+        work.touched = True
+        if stopped is None and change.adds_components:
+            stopped = _stop(group, work)  # or FlowFiles wait in new queues, and there is no way back
+        canvas.replace(group, wanted, target.values)
+        work.did(f"replaced in place ({change.summary()})")
+    declared = declared_parameters(wanted)
+    if canvas.differing_parameters(group, declared, target.values):
+        work.touched = True
+        changed = canvas.set_parameters(group, declared, target.values)
+        work.did(f"set {_listed(changed)}")
+    _wait_valid(group)
+    watch = site.watch()
+    if started := canvas.start(group, _START):
+        work.touched = True
+        if stopped is not None:
+            work.stopped += time.monotonic() - stopped
+        work.did(f"started {_listed(started)}")
+    if work.touched:
+        _verify(group, wanted, work.report)
+        complaint = watch(work.report)
+        if complaint and work.proven:
+            work.report(complaint)
+        elif complaint:
+            raise TerminalError(complaint, "./scripts/pipeline logs nifi says more")
+
+
+def _drain(group: str, wanted: dict[str, Any], work: _Work) -> None:
+    """Let those queues run empty that the replace would have to remove; sources never stay stopped when they don't."""
+    exported = canvas.export(group)
+    removed = queues.removed(exported, wanted)
+    if not removed or (canvas.stands_still(group) and not removed.keys() & canvas.queued(group).keys()):
+        return
+    draining = queues.leading_to_removed(exported, wanted)
+    work.report(f"draining {_listed(sorted(set(draining.values())))}")
+    sources = canvas.stop_sources(group)
+    try:
+        deadline = time.monotonic() + _DRAIN
+        quiet = 0
+        while quiet < 2:
+            waiting = {draining[i]: count for i, count in canvas.queued(group).items() if i in draining}
+            quiet = 0 if waiting or canvas.working(group, sources) else quiet + 1
+            if waiting and time.monotonic() > deadline:
+                held = ", ".join(f"{name!r} holds {count} FlowFiles" for name, count in waiting.items())
+                raise TransientError(
+                    f"the queue does not drain within {_DRAIN:.0f} s: {held}",
+                    "mend what does not take them, or empty the queue on the canvas; then deploy again",
+                )
+            time.sleep(0.25)
+    except BaseException:
+        canvas.start_sources(group, sources)
+        raise
+    work.touched = True
+    work.did(f"drained {_listed(sorted(set(draining.values())))}")
+
+
+def _stop(group: str, work: _Work) -> float:
+    work.touched = True
+    work.report("stopping the flow")
+    began = time.monotonic()
+    canvas.stop(group, _STOP)
+    return began
+
+
+def _wait_valid(group: str) -> None:
+    if invalid := canvas.settled(group, _VALID):
+        worst = invalid[0]
+        why = "NiFi has no code for its type" if worst.ghost else "; ".join(worst.errors) or worst.validation.lower()
+        more = f" (and {len(invalid) - 1} more)" if len(invalid) > 1 else ""
         raise TerminalError(
-            f"NiFi refuses to replace the flow: {request.failure_reason}",
-            "a removed connection must be empty: let its queue drain, then deploy again",
+            f"{worst} is not valid after {_VALID:.0f} s: {why}{more}", "./scripts/pipeline logs nifi says more"
         )
 
 
-def parameters(group: str) -> dict[str, str]:
-    """The values of the group's parameters as NiFi has them; sensitive ones read as None."""
-    return {entity.parameter.name: entity.parameter.value for entity in _context(group).component.parameters}
+def _verify(group: str, wanted: dict[str, Any], report: Report) -> None:
+    left = _difference(group, wanted)
+    if not left.empty:
+        raise TerminalError(
+            f"NiFi did not take all of the flow: {left.summary()}", "compare: ./scripts/pipeline flow diff"
+        )
+    if idle := canvas.idle(group):
+        raise TerminalError(f"{idle[0]} does not run", "./scripts/pipeline logs nifi says more")
+    report("verified: the flow is as deployed, valid and running")
 
 
-def _set_parameters(group: str, wanted: Mapping[str, str]) -> list[str]:
-    context = _context(group)
-    present = {entity.parameter.name: entity.parameter.value for entity in context.component.parameters}
-    changed = sorted(name for name, value in wanted.items() if present.get(name) != value)
-    if changed:
-        context.component.parameters = [nipyapi.parameters.prepare_parameter(name, wanted[name]) for name in changed]
-        nipyapi.parameters.update_parameter_context(context)
-    return changed
+def _difference(group: str, wanted: dict[str, Any]) -> Difference:
+    """What is to be changed on the canvas; parameters' values have a step of their own."""
+    return compare(structure(canvas.export(group)), structure(wanted))
 
 
-def _context(group: str) -> Any:
-    reference = nifi.ProcessGroupsApi().get_process_group(group).component.parameter_context
-    if reference is None:
-        raise TerminalError("the flow on the canvas has lost its parameter context", "bind it again and deploy again")
-    return nipyapi.parameters.get_parameter_context(reference.id, identifier_type="id")
+def _name(target: Target) -> str:
+    return str(target.version.flow["flowContents"]["name"])
 
 
-def processors(group: str) -> list[Any]:
-    """The processor entities of a group and of the groups in it."""
-    listed: list[Any] = nifi.ProcessGroupsApi().get_processors(group, include_descendant_groups=True).processors
-    return listed
-
-
-def _wait_settled(group: str, patience: float) -> None:
-    """Until its Python processors are loaded, a flow exports differently; one that stays invalid is replaced."""
-    deadline = time.monotonic() + patience / 4
-    while time.monotonic() < deadline and any(p.component.validation_status != "VALID" for p in processors(group)):
-        time.sleep(0.5)
-
-
-def _wait_valid(group: str, patience: float) -> None:
-    """Python processors are VALIDATING, or invalid without a reason of ours, until their process has loaded them."""
-    deadline = time.monotonic() + patience
-    while invalid := [p.component for p in processors(group) if p.component.validation_status != "VALID"]:
-        if time.monotonic() > deadline:
-            worst = invalid[0]
-            why = "; ".join(worst.validation_errors or ["still validating"])
-            raise TerminalError(
-                f"processor {worst.name!r} is not valid after {patience:.0f} s: {why}"
-                + (f" (and {len(invalid) - 1} more)" if len(invalid) > 1 else ""),
-                "./scripts/pipeline logs nifi",
-            )
-        time.sleep(0.5)
-
-
-def _start(group: str, patience: float) -> bool:
-    """Start what does not run; returns whether there was anything to start."""
-    if not _stopped(group):
-        return False
-    set_running(group, True)
-    deadline = time.monotonic() + patience
-    while stopped := _stopped(group):
-        if time.monotonic() > deadline:
-            raise TransientError(f"processor {stopped[0]!r} did not start within {patience:.0f} s", "deploy again")
-        time.sleep(0.3)
-    return True
-
-
-def _stopped(group: str) -> list[str]:
-    return [p.component.name for p in processors(group) if p.component.state not in ("RUNNING", "DISABLED")]
+def _listed(items: Sequence[str]) -> str:
+    """A few by name, the rest by number."""
+    few = ", ".join(items[:4])
+    return few if len(items) <= 4 else f"{few} and {len(items) - 4} more"

@@ -12,11 +12,9 @@ import importlib.metadata
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-PACKAGE = Path(__file__).parent
-REQUIREMENTS = PACKAGE / "requirements.txt"
 _NAME, _STAMP = "nifi_processors", Path("NAR-INF", "version")
 
 
@@ -28,22 +26,57 @@ class BundleError(Exception):
         self.remedy = remedy
 
 
-def build(destination: Path, requirements_lock: Path, schemas: Path, flow: Path) -> str:
-    """Make or renew the folder and return the pipeline's version; a folder of that version already is left alone.
+@dataclass(frozen=True)
+class Sources:
+    """What the folder is made from.
 
-    requirements_lock: the project's lock; the libraries named in REQUIREMENTS are taken from the running environment
-    and must be of the locked version. schemas: folder of the .avsc files. flow: the flow definition.
+    package: this package, in any checkout. schemas: folder of the .avsc files. lock: the project's requirements.lock;
+    the libraries that the package's requirements.txt names are taken from the running environment and must be of the
+    locked version.
+    """
+
+    package: Path
+    schemas: Path
+    lock: Path
+
+    def processors(self) -> list[Path]:
+        """The files with a processor class, one each."""
+        return sorted(path for path in (self.package / "processors").glob("*.py") if path.name != "__init__.py")
+
+    def modules(self) -> list[Path]:
+        """The package's own modules, which the processors import."""
+        return sorted(path for path in self.package.glob("*.py") if path.name != Path(__file__).name)
+
+    def contracts(self) -> list[Path]:
+        """The .avsc files. Raises BundleError when there is none."""
+        found = sorted(self.schemas.glob("*.avsc"))
+        if not found:
+            raise BundleError(f"no .avsc file in {self.schemas}", "give the folder that holds the contract")
+        return found
+
+    def libraries(self) -> dict[str, str]:
+        """Name of each library in requirements.txt -> its locked version. Raises BundleError for one not locked."""
+        pins = dict(re.findall(r"^([a-z0-9._-]+)==([^\s;\\]+)", self.lock.read_text(), re.MULTILINE))
+        wanted = (self.package / "requirements.txt").read_text().split()
+        missing = sorted(set(wanted) - set(pins))
+        if missing:
+            raise BundleError(f"{self.lock} has no {', '.join(missing)}", "make the lock from pyproject.toml again")
+        return {name: pins[name] for name in wanted}
+
+
+def build(destination: Path, sources: Sources) -> str:
+    """Make or renew the folder and return its version; a folder of that version already is left alone.
+
     The folder is made beside its place and then moved there, so it is never half there. Raises BundleError.
     """
-    found = version(requirements_lock, schemas, flow)
-    stamp = destination / _STAMP
-    if stamp.is_file() and stamp.read_text() == found:
+    found = version(sources)
+    if stamp(destination) == found:
         return found
     fresh = destination.with_name(f".{destination.name}.new")
     stale = destination.with_name(f".{destination.name}.old")
     for leftover in (fresh, stale):
         shutil.rmtree(leftover, ignore_errors=True)
-    _fill(fresh, requirements_lock, schemas)
+    _fill(fresh, sources)
     (fresh / _STAMP).write_text(found)
     if destination.exists():
         os.rename(destination, stale)
@@ -52,57 +85,37 @@ def build(destination: Path, requirements_lock: Path, schemas: Path, flow: Path)
     return found
 
 
-def version(requirements_lock: Path, schemas: Path, flow: Path) -> str:
-    """sha256 over the flow, the processors' code with its locked libraries, and the schemas. Raises BundleError."""
-    parts = {"flow.json": flow.read_bytes()}
-    parts |= {f"schemas/{path.name}": path.read_bytes() for path in _schemas(schemas)}
-    parts |= {f"code/{path.relative_to(PACKAGE).as_posix()}": path.read_bytes() for path in _code()}
-    parts |= {f"library/{name}": pin.encode() for name, pin in locked(requirements_lock).items()}
+def stamp(folder: Path) -> str | None:
+    """The version of a folder that `build` made, None when it is none."""
+    try:
+        return (folder / _STAMP).read_text()
+    except OSError:
+        return None
+
+
+def version(sources: Sources) -> str:
+    """sha256 over the processors' code with its locked libraries, and the schemas. Raises BundleError."""
+    parts = {f"schemas/{path.name}": path.read_bytes() for path in sources.contracts()}
+    for path in (*sources.modules(), *sources.processors()):
+        parts[f"code/{path.relative_to(sources.package).as_posix()}"] = path.read_bytes()
+    parts |= {f"library/{name}": pin.encode() for name, pin in sources.libraries().items()}
     digest = hashlib.sha256()
     for name, content in sorted(parts.items()):
         digest.update(f"{name} {hashlib.sha256(content).hexdigest()}\n".encode())
     return digest.hexdigest()
 
 
-def locked(requirements_lock: Path) -> dict[str, str]:
-    """The version that the lock gives for each library in REQUIREMENTS. Raises BundleError when it gives none."""
-    pins = dict(re.findall(r"^([a-z0-9._-]+)==([^\s;\\]+)", requirements_lock.read_text(), re.MULTILINE))
-    wanted = REQUIREMENTS.read_text().split()
-    missing = sorted(set(wanted) - set(pins))
-    if missing:
-        raise BundleError(f"{requirements_lock} has no {', '.join(missing)}", "make the lock from pyproject.toml again")
-    return {name: pins[name] for name in wanted}
-
-
-def _code() -> Iterator[Path]:
-    """Whatever NiFi runs of this package."""
-    yield from sorted(path for path in PACKAGE.glob("*.py") if path != Path(__file__))
-    yield from _processors()
-
-
-def _processors() -> list[Path]:
-    return sorted(path for path in (PACKAGE / "processors").glob("*.py") if path.name != "__init__.py")
-
-
-def _schemas(folder: Path) -> list[Path]:
-    found = sorted(folder.glob("*.avsc"))
-    if not found:
-        raise BundleError(f"no .avsc file in {folder}", "give the folder that holds the contract")
-    return found
-
-
-def _fill(folder: Path, requirements_lock: Path, schemas: Path) -> None:
+def _fill(folder: Path, sources: Sources) -> None:
     dependencies = folder / "NAR-INF" / "bundled-dependencies"
     package = dependencies / _NAME
     (package / "schemas").mkdir(parents=True)
-    for path in _processors():
+    for path in sources.processors():
         shutil.copy(path, folder / path.name)
-    for path in PACKAGE.glob("*.py"):
-        if path != Path(__file__):
-            shutil.copy(path, package / path.name)
-    for path in _schemas(schemas):
+    for path in sources.modules():
+        shutil.copy(path, package / path.name)
+    for path in sources.contracts():
         shutil.copy(path, package / "schemas" / path.name)
-    for name, pin in locked(requirements_lock).items():
+    for name, pin in sources.libraries().items():
         _copy_library(name, pin, dependencies)
 
 

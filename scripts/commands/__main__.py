@@ -2,12 +2,14 @@
 
 import signal
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 from types import FrameType
 
 import typer
 
 from nifi_flows.errors import PipelineError
-from scripts.commands import audit, bench, canvas, console, cqlsh, doctor, down, logs, run, source, status, test
+from scripts.commands import console
 
 app = typer.Typer(
     name="pipeline",
@@ -17,20 +19,44 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="HTTP sources in, trustworthy rows in Cassandra out.",
 )
-for command in (
-    run.run,
-    status.status,
-    logs.logs,
-    cqlsh.cqlsh,
-    audit.audit,
-    bench.bench,
-    canvas.canvas,
-    doctor.doctor,
-    down.down,
-    test.test,
-):
-    app.command(context_settings=getattr(command, "context_settings", None))(command)
-app.add_typer(source.app)
+# Command -> the module with the function of its name. Only what is asked for is imported: NiFi's client alone takes
+# seconds.
+_COMMANDS = ("run", "status", "logs", "cqlsh", "audit", "bench", "canvas", "airflow", "doctor", "down", "test")
+_FLOW = {
+    "export": "export",
+    "lint": "lint",
+    "diff": "diff",
+    "deploy": "deploy",
+    "redeploy": "deploy",
+    "rollback": "deploy",
+    "status": "status",
+    "drift": "status",
+    "hold": "hold",
+    "release": "hold",
+}
+
+
+def _register(words: Sequence[str]) -> None:
+    """Register the command that the words name, or all of them, as for --help."""
+    asked = words[0] if words else ""
+    every = asked not in (*_COMMANDS, "source", "flow")
+    app.callback()(lambda: None)  # with one command alone, Typer would take its name for an argument
+    for name in _COMMANDS:
+        if every or name == asked:
+            command = getattr(import_module(f"scripts.commands.{name}"), name)
+            app.command(context_settings=getattr(command, "context_settings", None))(command)
+    if every or asked == "source":
+        app.add_typer(import_module("scripts.commands.source").app)
+    if every or asked == "flow":
+        app.add_typer(_flow(words[1] if asked == "flow" and len(words) > 1 else ""), name="flow")
+
+
+def _flow(asked: str) -> typer.Typer:
+    flow = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The flow as code: from git to NiFi and back.")
+    flow.callback()(lambda: None)
+    for name in (asked,) if asked in _FLOW else _FLOW:
+        flow.command(name)(getattr(import_module(f"scripts.commands.flow.{_FLOW[name]}"), name))
+    return flow
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:
@@ -40,6 +66,7 @@ def _terminated(number: int, frame: FrameType | None) -> None:
 def main() -> int:
     signal.signal(signal.SIGTERM, _terminated)  # to clean up as after Ctrl-C
     try:
+        _register(sys.argv[1:])
         # Without standalone mode, the exit code of a command that raises typer.Exit or is interrupted is returned.
         code = int(app(prog_name="pipeline", standalone_mode=False) or 0)
     except PipelineError as error:

@@ -12,6 +12,7 @@ from scripts.commands import console
 from scripts.stack import audit as sums
 from scripts.stack import credentials, hops, settings
 from scripts.stack.engines import cassandra
+from scripts.stack.names import FLOW_NAME
 from scripts.stack.stack import nifi_of
 from scripts.stack.supervise import Supervisor
 
@@ -42,7 +43,7 @@ def collect(configured: settings.Settings) -> sums.Audit:
     ):
         settle(configured)
         return sums.audit(
-            hops.flow("users"),
+            hops.flow(FLOW_NAME),
             hops.receipts(configured),
             hops.frames(configured),
             hops.dead_letters(configured),
@@ -54,7 +55,7 @@ def settle(configured: settings.Settings) -> None:
     """Wait until nothing is under way. Needs `connection.connected`; raises TransientError when something stays so."""
     deadline = time.monotonic() + _SETTLE
     while True:
-        flow, lag = hops.flow("users"), hops.lag(configured)
+        flow, lag = hops.flow(FLOW_NAME), hops.lag(configured)
         if hops.at_rest(flow) and lag == 0:
             return
         if time.monotonic() > deadline:

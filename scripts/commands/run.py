@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 import typer
 from rich.table import Table
 
-from nifi_flows import connection, deploy
+from nifi_flows import connection
 from nifi_flows.errors import TerminalError, TransientError
 from scripts.commands import console
 from scripts.commands.cqlsh import cqlsh_output
-from scripts.stack import hops, names, settings, stack
+from scripts.stack import flows, hops, names, settings, site, stack
 from scripts.stack.engines import cassandra
 from scripts.stack.probe import check_source
-from scripts.stack.provision import build_processors, provision
+from scripts.stack.provision import provision
 from scripts.stack.stack import Stack
 
 _FIRST_ROW = 120  # seconds from the deploy to the first row before we say that something is wrong
@@ -39,6 +39,9 @@ def run(
     invalid_share: Annotated[
         float | None, typer.Option(min=0, max=1, help="Part of the embedded source's users to break on purpose.")
     ] = None,
+    airflow: Annotated[
+        bool, typer.Option("--airflow/--no-airflow", help="Start Airflow, which watches and heals the flow.")
+    ] = True,
 ) -> None:
     """Set up everything, start the engines, deploy the flow and show rows arriving in Cassandra.
 
@@ -46,37 +49,38 @@ def run(
     """
     begun = time.monotonic()
     configured = settings.load()
-    wanted = _run_parameters(configured, source, seed, pages, page_size, interval)
+    wanted = _run_parameters(source, seed, pages, page_size, interval)
     if source not in (None, "embedded"):
-        check_source(wanted["source.url"])
+        check_source(str(wanted["source.url"]))
     made = stack.configure(configured, invalid_share)
-    version = build_processors(configured)
+    if not site.placed(configured):
+        site.place(configured, flows.make(configured))  # a NiFi that starts with it need not be restarted
     with _undone_on_failure(made):
         stack.start(made)
         _start_engines(made)
         _step("Deploying the flow")
         with connection.connected(made.nifi):
             connection.allow_deploying()
-            deployed = deploy.deploy(
-                deploy.load(names.FLOW), {**_environment(made, version), **_defaults(made, wanted), **wanted}
-            )
-        console.err.print(f"  users: {', '.join(deployed.changes) or 'nothing to change'}")
+        deployed = flows.deploy(configured, overrides=wanted, report=_say)
+        if not deployed.changes:
+            _say("nothing to change")
         _watch(made, begun)
+        if airflow:
+            _start_airflow(made)
     _show(made)
 
 
 def _run_parameters(
-    configured: settings.Settings,
     source: str | None,
     seed: str | None,
     pages: int | None,
     page_size: int | None,
     interval: float | None,
-) -> dict[str, str]:
-    """The flow's parameters that the user named."""
-    parameters: dict[str, str] = {}
+) -> dict[str, str | None]:
+    """The flow's parameters that the user named; None for what is the environment's again."""
+    parameters: dict[str, str | None] = {}
     if source == "embedded":
-        parameters |= {"source.url": configured.source, "source.name": "embedded"}
+        parameters |= {"source.url": None, "source.name": None}
     elif source is not None:
         try:
             scheme, host = urlsplit(source).scheme, urlsplit(source).hostname
@@ -94,21 +98,6 @@ def _run_parameters(
         if value is not None:
             parameters[name] = str(value)
     return parameters
-
-
-def _environment(made: Stack, version: str) -> dict[str, str]:
-    return {
-        "kafka.brokers": made.settings.kafka,
-        "registry.url": made.settings.registry,
-        "flow.version": version[:12],
-    }
-
-
-def _defaults(made: Stack, wanted: Mapping[str, str]) -> dict[str, str]:
-    """The embedded source's address, unless another source is asked for or deployed."""
-    group = deploy.find_group("users")
-    deployed = deploy.parameters(group)["source.name"] if group else "embedded"
-    return {"source.url": made.settings.source} if deployed == "embedded" and "source.url" not in wanted else {}
 
 
 @contextmanager
@@ -129,12 +118,20 @@ def _undone_on_failure(made: Stack) -> Iterator[None]:
 def _start_engines(made: Stack) -> None:
     """NiFi takes longest to start and the consumer needs what is provisioned: so the two start beside each other."""
     _step("Starting the engines")
-    others = [engine.name for engine in made.engines if engine.name not in ("nifi", "consumer")]
+    others = [e.name for e in made.engines if e.name not in ("nifi", "consumer") and not e.optional]
     stack.start_engines(made, ["nifi", *others])
     stack.wait_ready(made, others, _report)
     provision(made)
     stack.start_engines(made, ["consumer"])
     stack.wait_ready(made, ["nifi"], _report)
+
+
+def _start_airflow(made: Stack) -> None:
+    """After the rows, which would have to wait for it on a small machine."""
+    _step("Starting Airflow")
+    started = [engine.name for engine in made.engines if engine.optional]
+    stack.start_engines(made, started)
+    stack.wait_ready(made, started, _report)
 
 
 def _watch(made: Stack, begun: float) -> None:
@@ -168,7 +165,7 @@ def _polled(made: Stack) -> Iterator[tuple[hops.Flow, int]]:
     while True:
         try:
             with connection.connected(made.nifi):
-                polled = hops.flow("users"), hops.lag(made.settings)
+                polled = hops.flow(names.FLOW_NAME), hops.lag(made.settings)
         except TransientError:
             if time.monotonic() > deadline:
                 raise
@@ -181,7 +178,8 @@ def _polled(made: Stack) -> Iterator[tuple[hops.Flow, int]]:
 def _show(made: Stack) -> None:
     engines = Table("engine", "address", title="Running", title_justify="left", box=None, pad_edge=False)
     for engine in made.engines:
-        engines.add_row(engine.title, engine.address)
+        if not engine.optional or (engine.ports and made.supervisor.state(engine.name) == "RUNNING"):
+            engines.add_row(engine.title, engine.address)
     console.out.print(engines)
     console.out.print()
     counts = Table("hop", "count", title="Counts", title_justify="left", box=None, pad_edge=False)
@@ -196,11 +194,17 @@ def _show(made: Stack) -> None:
         "  ./scripts/pipeline audit              prove that every user is a row or a dead letter\n"
         "  ./scripts/pipeline cqlsh              ask Cassandra; scripts/inspect.cql holds queries worth running\n"
         "  ./scripts/pipeline status             the engines and the flow now; logs ENGINE for what they say\n"
+        "  ./scripts/pipeline flow status        what is deployed, and whether it is still what runs\n"
+        "  ./scripts/pipeline airflow            who watches the pipeline, and how to log in there\n"
         "  ./scripts/run --seed another          pull other users; --invalid-share 0.02 breaks some of them\n"
         "Stop\n"
         "  ./scripts/pipeline down               keeps the data; --wipe removes it",
         markup=False,
     )
+
+
+def _say(line: str) -> None:
+    console.err.print(f"  {names.FLOW_NAME}: {line}", markup=False)
 
 
 def _step(text: str) -> None:

@@ -11,6 +11,7 @@ from nifi_flows.errors import PipelineError
 from scripts.commands import console
 from scripts.stack import hops, settings, stack, usage
 from scripts.stack.engine import Engine
+from scripts.stack.names import FLOW_NAME
 from scripts.stack.stack import Stack
 
 
@@ -37,7 +38,8 @@ def status(output: console.OutputOption = console.Output.text) -> None:
         console.print_json({"engines": [asdict(engine) for engine in engines], "flow": flow})
     else:
         _print(engines, flow)
-    if not all(engine.ready for engine in engines):
+    left_out = {engine.name for engine in made.engines if engine.optional}
+    if not all(engine.ready or (engine.state == "stopped" and engine.engine in left_out) for engine in engines):
         raise typer.Exit(console.TRANSIENT_EXIT)
 
 
@@ -62,7 +64,7 @@ def _ask(made: Stack, engine: Engine) -> EngineStatus:
 def _flow(made: Stack) -> dict[str, object]:
     try:
         with connection.connected(made.nifi):
-            state = hops.flow("users")
+            state = hops.flow(FLOW_NAME)
         return {**asdict(state), "summary": hops.describe(state), "lag": hops.lag(made.settings)}
     except PipelineError as error:
         return {"summary": str(error)}

@@ -6,6 +6,7 @@ import re
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from nifi_flows.errors import TerminalError, TransientError
 from scripts.doctor.finding import Finding, ok, one_line, problem, warning
 from scripts.stack import usage
 from scripts.stack.credentials import Credentials
-from scripts.stack.engines import cassandra, kafka
+from scripts.stack.engines import airflow, cassandra, kafka
 from scripts.stack.launch import living_group
 from scripts.stack.settings import LOOPBACK, Settings
 from scripts.stack.stack import ending
@@ -80,6 +81,8 @@ def check_engine(name: str, process: Process | None, answer: str | Exception) ->
     """process: None when the supervisor did not tell. answer: the engine's own, or why there is none."""
     logs = f"./scripts/pipeline logs {name}"
     state = process.state if process else ""
+    if state == "STOPPED" and name in airflow.COMPONENTS:
+        return ok("engines", f"{name} is left out; ./scripts/run starts it")
     if state == "STOPPED":
         return problem("engines", f"{name} is stopped", "./scripts/run starts it")
     if state in ("EXITED", "FATAL"):
@@ -123,7 +126,13 @@ def askers(settings: Settings, credentials: Credentials | None) -> dict[str, Cal
         "spark-worker": lambda: _worker(settings),
         "consumer": lambda: _consumer(settings),
         "cassandra": lambda: _cassandra(settings, _known(credentials)),
+        **{name: partial(_airflow, settings, name) for name in airflow.COMPONENTS},
     }
+
+
+def _airflow(settings: Settings, name: str) -> str:
+    health = _get(f"{airflow.url(settings)}/api/v2/monitor/health")
+    return airflow.describe(health[airflow.COMPONENTS[name].reported], airflow.started(settings, name))
 
 
 def _known(credentials: Credentials | None) -> Credentials:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from nipyapi import nifi
 
-from nifi_flows import connection, deploy
+from nifi_flows import canvas, connection
 from nifi_flows.connection import NiFi
 from scripts.doctor.finding import Finding, ok, one_line, problem, warning
 from scripts.stack import hops
+from scripts.stack.names import FLOW_NAME
 
-_NAME = "users"
 _FULL = 80  # percent of its back-pressure threshold
 _BULLETINS = 5  # the last ones that are told
 
@@ -55,7 +55,7 @@ class Canvas:
 def read(address: NiFi) -> Canvas | None:
     """None when the flow is not on the canvas. Raises PipelineError when NiFi does not answer or refuses."""
     with connection.connected(address):
-        group = deploy.find_group(_NAME)
+        group = canvas.find_group(FLOW_NAME)
         if group is None:
             return None
         status = nifi.FlowApi().get_process_group_status(group, recursive=True).process_group_status
@@ -70,7 +70,7 @@ def read(address: NiFi) -> Canvas | None:
         ]
         processors = [
             Processor(p.component.name, p.component.state, p.component.validation_status, p.component.validation_errors)
-            for p in deploy.processors(group)
+            for p in canvas.processors(group)
         ]
         listed = nifi.FlowApi().get_bulletin_board(limit=_BULLETINS).bulletin_board.bulletins
         readable = [entity.bulletin for entity in listed if entity.bulletin]
@@ -80,7 +80,7 @@ def read(address: NiFi) -> Canvas | None:
 
 def check(canvas: Canvas | None) -> Iterator[Finding]:
     if canvas is None:
-        yield problem("flow", f"flow {_NAME} is not on the canvas", "./scripts/run deploys it")
+        yield problem("flow", f"flow {FLOW_NAME} is not on the canvas", "./scripts/run deploys it")
         return
     yield from _check_processors(canvas.processors)
     yield from _check_queues(canvas.queues)

@@ -8,7 +8,7 @@ import ipaddress
 import json
 import os
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from cryptography import x509
@@ -37,6 +37,8 @@ class Credentials:
     cassandra_password: str
     nifi_sensitive_key: str
     spark_secret: str
+    airflow_password: str
+    airflow_secret: str
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,16 @@ class _Words:
     cassandra_password: str
     nifi_sensitive_key: str
     spark_secret: str
+    # A stack that is older than Airflow in it has none of these yet.
+    airflow_password: str = ""
+    airflow_secret: str = ""
 
 
 def ensure(folder: Path) -> Credentials:
     """Load the credentials in `folder`, making what is missing. Raises TerminalError for damaged passwords."""
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
-    words = _words(folder / "words.json") or _make_words(folder / "words.json")
+    words = _complete(folder / "words.json", _words(folder / "words.json") or _Words("", "", "", ""))
     if not (folder / "admin.pem").exists():
         _make_certificates(folder)
     return _credentials(folder, words)
@@ -123,9 +128,12 @@ def _words(path: Path) -> _Words | None:
         ) from error
 
 
-def _make_words(path: Path) -> _Words:
-    words = _Words(*(secrets.token_urlsafe(24) for _ in range(4)))
-    write_private(path, json.dumps(asdict(words)))
+def _complete(path: Path, words: _Words) -> _Words:
+    """The words with those that were missing, made and written."""
+    missing = [field.name for field in fields(words) if not getattr(words, field.name)]
+    if missing:
+        words = replace(words, **{name: secrets.token_urlsafe(24) for name in missing})
+        write_private(path, json.dumps(asdict(words)))
     return words
 
 

@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from nipyapi import canvas, nifi
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_fixed
 
-from nifi_flows.deploy import find_group, parameters, processors
+from nifi_flows.canvas import find_group, parameters, processors
 from nifi_flows.errors import TransientError
 from scripts.stack.names import DEAD_LETTERS, GROUP, PAGES, TOPIC
 from scripts.stack.settings import Settings

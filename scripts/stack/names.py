@@ -9,9 +9,12 @@ DEAD_LETTERS = f"{TOPIC}.dlq"
 PAGES = f"{TOPIC}.pages"
 GROUP = "spark_consumer"
 
-USERS_FLOW = Path(ROOT) / "nifi_flows" / "users"
+FLOW_NAME = "users"
+USERS_FLOW = Path(ROOT) / "nifi_flows" / FLOW_NAME
 FLOW = USERS_FLOW / "flow.json"
-SCHEMAS = {
+ENVIRONMENTS = USERS_FLOW / "environments.toml"
+LINT = USERS_FLOW / "lint.toml"
+SCHEMAS = {  # topic -> the contract of its values
     TOPIC: USERS_FLOW / "user.avsc",
     DEAD_LETTERS: USERS_FLOW / "dead_letter.avsc",
     PAGES: USERS_FLOW / "page_receipt.avsc",

@@ -26,6 +26,10 @@ class Settings(BaseSettings):
     cache: Folder = Field(Path(cache_folder()), description="engines; survives a fresh clone")
     maven: str = Field("https://repo.maven.apache.org/maven2", description="Maven repository or a mirror of it")
 
+    environment: str = Field(
+        "local", description="environment of the flow, as nifi_flows/users/environments.toml has it"
+    )
+
     source_port: Port = 8000
     kafka_port: Port = 9092
     kafka_controller_port: Port = 9093
@@ -40,6 +44,7 @@ class Settings(BaseSettings):
     spark_master_ui_port: Port = 8080
     spark_worker_ui_port: Port = 8083
     consumer_ui_port: Port = 4040
+    airflow_port: Port = 8084
 
     @property
     def conf(self) -> Path:

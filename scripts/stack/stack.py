@@ -13,7 +13,7 @@ from scripts.stack import credentials as made
 from scripts.stack import install, preflight
 from scripts.stack.credentials import Credentials
 from scripts.stack.engine import Engine
-from scripts.stack.engines import cassandra, kafka, nifi, registry, source, spark
+from scripts.stack.engines import airflow, cassandra, kafka, nifi, registry, source, spark
 from scripts.stack.install import Installed
 from scripts.stack.settings import Settings
 from scripts.stack.supervise import Supervisor
@@ -76,6 +76,7 @@ def _define(settings: Settings, installed: Installed, invalid_share: float | Non
         registry.define(settings, installed),
         *spark.define(settings, installed, credentials),
         cassandra.define(settings, installed, credentials),
+        *airflow.define(settings, credentials),
     ]
     return Stack(settings, credentials, installed, engines, supervisor)
 

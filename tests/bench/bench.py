@@ -14,11 +14,11 @@ import requests
 from cassandra.cluster import Session
 from confluent_kafka import Producer
 
-from nifi_flows import connection, deploy
+from nifi_flows import connection
 from nifi_flows.errors import TransientError
 from scripts.bootstrap import ROOT
 from scripts.commands import audit
-from scripts.stack import hops, names
+from scripts.stack import flows, hops, names
 from scripts.stack.engines import cassandra
 from scripts.stack.stack import Stack
 from tests.bench import contenders
@@ -75,7 +75,7 @@ def check_free(made: Stack) -> None:
                 "./scripts/run brings the stack up; ./scripts/pipeline doctor says what is wrong",
             ) from error
     with connection.connected(made.nifi):
-        flow, lag = hops.flow("users"), hops.lag(made.settings)
+        flow, lag = hops.flow(names.FLOW_NAME), hops.lag(made.settings)
     if not hops.at_rest(flow) or lag:
         raise TransientError(
             f"the stack is busy: {hops.describe(flow)}, {lag} frames not yet consumed",
@@ -94,7 +94,7 @@ def run(made: Stack, conditions: Conditions, say: Say) -> Benchmark:
     with tempfile.TemporaryDirectory() as folder, cassandra.session(made.settings, made.credentials) as session:
         log = Path(folder) / "answered"
         with contenders.source(made, log) as (url, pid):
-            before = _parameters(made)
+            before = _overrides(made)
             try:
                 ours = _measured(contenders.Pipeline(made, url, pid), made, session, log, conditions, say)
                 say("audit")
@@ -139,17 +139,15 @@ def _measured(
     return Result(runs, late)
 
 
-def _parameters(made: Stack) -> dict[str, str]:
-    with connection.connected(made.nifi):
-        group = deploy.find_group("users")
-        assert group  # check_free has seen it
-        return deploy.parameters(group)
+def _overrides(made: Stack) -> dict[str, str]:
+    deployed = flows.deployed(made.settings)
+    assert deployed  # check_free has seen it
+    return dict(deployed.overrides)
 
 
 def _restore(made: Stack, before: dict[str, str]) -> None:
     """Give the flow back what it pulled before. To NiFi that is another run: it pulls those pages once more."""
-    with connection.connected(made.nifi):
-        deploy.deploy(deploy.load(names.FLOW), before)
+    flows.deploy(made.settings, overrides={**dict.fromkeys(_overrides(made)), **before})
 
 
 def _ceilings(made: Stack, session: Session, url: str, conditions: Conditions) -> dict[str, float]:

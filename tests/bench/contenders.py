@@ -17,11 +17,11 @@ import requests
 from cassandra.cluster import Session
 from confluent_kafka.admin import AdminClient
 
-from nifi_flows import connection, deploy
+from nifi_flows import connection
 from nifi_flows.errors import TerminalError, TransientError
 from scripts.bootstrap import ROOT
 from scripts.commands import audit
-from scripts.stack import names, stack
+from scripts.stack import flows, names, stack
 from scripts.stack.engines import kafka, registry
 from scripts.stack.settings import LOOPBACK
 from scripts.stack.stack import Stack
@@ -73,8 +73,7 @@ class Pipeline:
             "run.page.size": str(size),
             "run.interval": f"{round(interval * 1000)} ms",
         }
-        with connection.connected(self.made.nifi):
-            deploy.deploy(deploy.load(names.FLOW), wanted)
+        flows.deploy(self.made.settings, overrides=wanted)
         return lambda: None
 
     def groups(self) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """The benchmark itself, on the real engines and with few users: what it gives, and that it leaves all as it was."""
 
-from nifi_flows import connection, deploy
+from scripts.stack import flows
 from scripts.stack import stack as stacks
 from tests.bench import bench
 from tests.bench.conditions import Conditions
@@ -13,7 +13,7 @@ FEW = Conditions(
 
 def test_both_contenders_are_measured_and_the_stack_is_as_before(stack: LocalStack) -> None:
     made = stacks.running(stack.settings)
-    before = parameters(made)
+    before = flows.deployed(stack.settings)
     done = bench.run(made, FEW, lambda step: None)
 
     assert done.findings == []
@@ -28,14 +28,8 @@ def test_both_contenders_are_measured_and_the_stack_is_as_before(stack: LocalSta
     assert set(done.ceilings) == {"source answers", "Python publishes to Kafka", "Spark appends to Cassandra"}
     assert all(rate > done.pipeline.median.rate for rate in done.ceilings.values())
 
-    assert parameters(made) == before
+    after = flows.deployed(stack.settings)
+    assert before and after and after.values == before.values
     assert made.engine("consumer").ready()
     stack.run()  # what it pulled before comes once more, and to rest
     assert stack.audit()["findings"] == []
-
-
-def parameters(made: stacks.Stack) -> dict[str, str]:
-    with connection.connected(made.nifi):
-        group = deploy.find_group("users")
-        assert group
-        return deploy.parameters(group)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nipyapi
 import pytest
-from nipyapi import canvas
 
-from nifi_flows import connection, deploy
+from nifi_flows import canvas, connection
 from scripts.stack import credentials
 from scripts.stack.stack import nifi_of
 from scripts.stack.supervise import Supervisor
@@ -76,10 +76,10 @@ def test_a_processor_that_is_stopped_on_the_canvas_is_named_and_run_starts_it(st
     made = credentials.ensure(stack.settings.secrets)
     try:
         with connection.connected(nifi_of(stack.settings, made)):
-            group = deploy.find_group("users")
+            group = canvas.find_group("users")
             assert group
-            fetch = next(p for p in deploy.processors(group) if p.component.name == "Fetch page")
-            assert canvas.schedule_processor(fetch.id, False)
+            fetch = next(p for p in canvas.processors(group) if p.component.name == "Fetch page")
+            assert nipyapi.canvas.schedule_processor(fetch.id, False)
         code, findings = examined(stack)
         assert code == 1
         assert {(finding["what"], finding["remedy"]) for finding in problems(findings)} == {

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer
 
-from nifi_flows import canonical, connection, deploy
+from nifi_flows import canonical, canvas, connection, definition
 from nifi_flows.errors import TerminalError
 from scripts.stack import credentials, hops, names
 from scripts.stack.engines import cassandra, registry
@@ -147,9 +147,9 @@ def test_deploying_what_runs_changes_nothing(stack: LocalStack) -> None:
     assert "users: nothing to change" in stack.run().err
     made = credentials.ensure(stack.settings.secrets)
     with connection.connected(nifi_of(stack.settings, made)):
-        group = deploy.find_group("users")
+        group = canvas.find_group("users")
         assert group
-        exported, kept = deploy.export(group), deploy.load(names.FLOW)
+        exported, kept = canvas.export(group), definition.load(names.FLOW)
     assert canonical.structure(exported) == canonical.structure(kept)
 
 
@@ -198,10 +198,10 @@ def test_everything_listens_on_loopback_only(stack: LocalStack) -> None:
 def test_status_and_logs_say_what_runs(stack: LocalStack) -> None:
     status = stack.pipeline("status", "--output", "json")
     assert status.code == 0, status.err
-    assert {engine["engine"]: engine["state"] for engine in status.json["engines"]} == {
-        name: "running"
-        for name in ("source", "nifi", "kafka", "registry", "spark-master", "spark-worker", "consumer", "cassandra")
-    }
+    states = {engine["engine"]: engine["state"] for engine in status.json["engines"]}
+    running = {"source", "nifi", "kafka", "registry", "spark-master", "spark-worker", "consumer", "cassandra"}
+    assert {name for name, state in states.items() if state == "running"} == running
+    assert {state for name, state in states.items() if name.startswith("airflow-")} == {"stopped"}
     assert "Kafka Server started" in stack.pipeline("logs", "kafka", "--lines", "5000").out
 
 

@@ -1,4 +1,4 @@
-"""Run NiFi's Python processors without NiFi: a fake API, a context, a FlowFile, and NiFi's rules of discovery.
+"""Run NiFi's Python processors without NiFi: a fake API, a context and a FlowFile.
 
 Importing this package puts the fake `nifiapi` on the path, unless a real one is there already.
 """

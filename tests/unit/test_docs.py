@@ -15,7 +15,8 @@ from typer.main import get_command
 from scripts.bootstrap import ROOT, cache_folder
 from scripts.stack.settings import Settings
 
-DOCUMENTS = sorted([*Path(ROOT).glob("*.md"), *Path(ROOT, "tests").rglob("*.md")])
+_FOLDERS = ("nifi_flows", "airflow", "tests")
+DOCUMENTS = sorted([*Path(ROOT).glob("*.md"), *(path for f in _FOLDERS for path in Path(ROOT, f).rglob("*.md"))])
 
 # What each script hands to the command line before its own arguments.
 SCRIPTS = {"./scripts/pipeline": [], "./scripts/run": ["run"], "./scripts/test": ["test"]}
@@ -99,7 +100,7 @@ def check(command: str, pipeline: Any, config: pytest.Config) -> None:
     if program == "./scripts/test" or program.endswith("/pytest"):
         check_pytest(arguments, config)
     for word in arguments:
-        if re.match(r"(scripts|tests|nifi_flows|nifi_processors|spark_consumer)/", word):
+        if re.match(r"(scripts|tests|nifi_flows|nifi_processors|spark_consumer|airflow)/", word):
             assert Path(ROOT, word.partition("::")[0]).exists(), word
 
 
@@ -164,5 +165,5 @@ def test_what_a_document_points_to_is_there(document: Path) -> None:
     for link in re.findall(r"\]\((?!https?://|#)([^)#\s]+)", prose):
         assert (document.parent / link).exists(), link
     for span in _SPAN.findall(prose):
-        if re.fullmatch(r"(scripts|tests|nifi_flows|nifi_processors|spark_consumer|docs)/[\w./*-]*", span):
+        if re.fullmatch(r"(scripts|tests|nifi_flows|nifi_processors|spark_consumer|airflow)/[\w./*-]*", span):
             assert list(Path(ROOT).glob(span.rstrip("/"))), span

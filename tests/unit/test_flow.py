@@ -11,15 +11,16 @@ from typing import Any
 
 import pytest
 
-from nifi_flows import deploy
+from nifi_flows import definition
+from nifi_flows.environments import load, resolve
 from scripts.bootstrap import ROOT
-from scripts.stack.names import DEAD_LETTERS, FLOW, TOPIC, USERS_FLOW
+from scripts.stack.names import DEAD_LETTERS, ENVIRONMENTS, FLOW, TOPIC, USERS_FLOW
 
 FLOW_TEXT = FLOW.read_text()
-CONTENTS: dict[str, Any] = deploy.load(FLOW)["flowContents"]
+CONTENTS: dict[str, Any] = definition.load(FLOW)["flowContents"]
 PARAMETERS: dict[str, dict[str, Any]] = {
     parameter["name"]: parameter
-    for context in deploy.load(FLOW)["parameterContexts"].values()
+    for context in definition.load(FLOW)["parameterContexts"].values()
     for parameter in context["parameters"]
 }
 
@@ -211,17 +212,19 @@ def test_parameters_are_defined_described_and_used() -> None:
     assert used == set(PARAMETERS)
     for parameter in PARAMETERS.values():
         assert parameter["description"].strip(), parameter
-        assert parameter["value"], parameter
+        assert "value" not in parameter, "it belongs to an environment"
     assert {group["parameterContextName"] for group in GROUPS.values()} == {"users"}
 
 
 def test_what_belongs_to_an_environment_is_a_parameter() -> None:
     hosts = [text for text in _texts(CONTENTS) if re.search(r"localhost|127\.0\.0\.1|https?://", text)]
     assert hosts == []
-    assert PARAMETERS["kafka.topic"]["value"] == TOPIC
-    assert PARAMETERS["kafka.dead.letter.topic"]["value"] == DEAD_LETTERS
-    assert int(PARAMETERS["run.pages"]["value"]) > 0, "the run that is deployed first ends by itself"
-    assert 0 < int(PARAMETERS["run.page.size"]["value"]) <= 5000
+    places = {"kafka": "k:1", "registry": "http://r", "source": "http://s"}
+    values = resolve(load(ENVIRONMENTS), "local", places, PARAMETERS, given=["flow.version"]).values
+    assert values["kafka.topic"] == TOPIC
+    assert values["kafka.dead.letter.topic"] == DEAD_LETTERS
+    assert int(values["run.pages"]) > 0, "the run that is deployed first ends by itself"
+    assert 0 < int(values["run.page.size"]) <= 5000
 
 
 def test_there_is_no_secret_and_no_path_of_a_machine() -> None:
@@ -229,7 +232,7 @@ def test_there_is_no_secret_and_no_path_of_a_machine() -> None:
     assert not re.search(r"enc\{|-----BEGIN|AKIA[0-9A-Z]{16}", FLOW_TEXT)
     named = [key for p in PROCESSORS.values() for key in p["properties"] if re.search("(?i)password|secret|token", key)]
     assert named == []
-    paths = [text for text in _texts(deploy.load(FLOW)) if re.match(r"/|~/|[A-Za-z]:\\|file:", text)]
+    paths = [text for text in _texts(definition.load(FLOW)) if re.match(r"/|~/|[A-Za-z]:\\|file:", text)]
     assert paths == []
 
 

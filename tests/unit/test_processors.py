@@ -4,6 +4,8 @@ import importlib
 import inspect
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,16 +16,17 @@ from unittest.mock import MagicMock
 
 import pytest
 
+from nifi_flows.lint.python_processors import check_discovery
 from nifi_processors import bundle
 from nifi_processors.contract import contract
 from nifi_processors.errors import DeliveryError
 from nifi_processors.transfer import quicken
 from tests.nifi_harness import FAKE, FakeFlowFile, FakeLogger, context
-from tests.nifi_harness.discovery import check_discovery
 
 PROCESSORS = {"pull_run": "PullRun", "publish_users": "PublishUsers", "publish_dead_letters": "PublishDeadLetters"}
-FILES = [bundle.PACKAGE / "processors" / f"{module}.py" for module in PROCESSORS]
-ROOT = bundle.PACKAGE.parent
+ROOT = Path(bundle.__file__).parents[1]
+SOURCES = bundle.Sources(ROOT / "nifi_processors", ROOT / "nifi_flows" / "users", ROOT / "requirements.lock")
+FILES = [SOURCES.package / "processors" / f"{module}.py" for module in PROCESSORS]
 
 ATTRIBUTES = {
     "page.source": "randomuser",
@@ -74,7 +77,7 @@ def outlet(monkeypatch: pytest.MonkeyPatch) -> StubOutlet:
 
 
 def test_these_are_all_the_processors() -> None:
-    assert sorted(path.stem for path in (bundle.PACKAGE / "processors").glob("[!_]*.py")) == sorted(PROCESSORS)
+    assert sorted(path.stem for path in SOURCES.processors()) == sorted(PROCESSORS)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -83,8 +86,8 @@ def test_nifi_would_discover_it(path: Path) -> None:
 
 
 def test_what_is_bundled_imports_only_what_is_bundled() -> None:
-    libraries = {name.replace("-", "_") for name in bundle.REQUIREMENTS.read_text().split()}
-    for path in bundle.PACKAGE.glob("*.py"):
+    libraries = {name.replace("-", "_") for name in SOURCES.libraries()}
+    for path in SOURCES.package.glob("*.py"):
         complaints = [
             line for line in check_discovery(path, {"nifi_processors", "py4j", *libraries}) if "import" in line
         ]
@@ -330,31 +333,34 @@ def test_dead_letters_wait_when_kafka_is_down(outlet: StubOutlet) -> None:
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> tuple[Path, Path, str]:
-    flow = tmp_path / "flow.json"
-    flow.write_text("{}")
+def made(tmp_path: Path) -> tuple[Path, str]:
     folder = tmp_path / "nifi" / "extensions"
     folder.parent.mkdir()
-    found = bundle.build(folder, ROOT / "requirements.lock", ROOT / "nifi_flows" / "users", flow)
-    return folder, flow, found
+    return folder, bundle.build(folder, SOURCES)
 
 
-def build_again(folder: Path, flow: Path) -> str:
-    return bundle.build(folder, ROOT / "requirements.lock", ROOT / "nifi_flows" / "users", flow)
+@pytest.fixture
+def sources(tmp_path: Path) -> bundle.Sources:
+    """Sources that may be changed."""
+    shutil.copytree(SOURCES.package, tmp_path / "package")
+    shutil.copytree(SOURCES.schemas, tmp_path / "schemas")
+    shutil.copy(SOURCES.lock, tmp_path / "lock")
+    return bundle.Sources(tmp_path / "package", tmp_path / "schemas", tmp_path / "lock")
 
 
-def test_the_folder_has_only_processors_at_its_root(made: tuple[Path, Path, str]) -> None:
-    folder, _, found = made
+def test_the_folder_has_only_processors_at_its_root(made: tuple[Path, str]) -> None:
+    folder, found = made
     assert sorted(path.name for path in folder.iterdir()) == sorted(["NAR-INF", *(f"{name}.py" for name in PROCESSORS)])
     inside = folder / "NAR-INF" / "bundled-dependencies"
     assert {"confluent_kafka", "fastavro", "msgspec", "nifi_processors"} <= {path.name for path in inside.iterdir()}
     assert (inside / "nifi_processors" / "schemas" / "user.avsc").read_text() == contract("user").text
     assert not (inside / "nifi_processors" / "bundle.py").exists()
     assert len(found) == 64 and list(folder.parent.iterdir()) == [folder]
+    assert bundle.stamp(folder) == found and bundle.stamp(folder.parent) is None
 
 
-def test_the_bundle_runs_by_itself(made: tuple[Path, Path, str]) -> None:
-    folder, _, _ = made
+def test_the_bundle_runs_by_itself(made: tuple[Path, str]) -> None:
+    folder, _ = made
     paths = [FAKE, folder, folder / "NAR-INF" / "bundled-dependencies"]
     script = "import pull_run, publish_users, publish_dead_letters, nifi_processors; print(nifi_processors.__file__)"
     done = subprocess.run(
@@ -369,50 +375,52 @@ def test_the_bundle_runs_by_itself(made: tuple[Path, Path, str]) -> None:
     assert Path(done.stdout.strip()).is_relative_to(folder)
 
 
-def test_the_same_version_is_not_made_again(made: tuple[Path, Path, str]) -> None:
-    folder, flow, found = made
+def test_the_same_version_is_not_made_again(made: tuple[Path, str]) -> None:
+    folder, found = made
     (folder / "mark").touch()
-    assert build_again(folder, flow) == found
+    assert bundle.build(folder, SOURCES) == found
     assert (folder / "mark").exists()
 
 
-def test_a_changed_flow_is_a_new_version_in_the_same_place(made: tuple[Path, Path, str]) -> None:
-    folder, flow, found = made
+def test_a_changed_schema_is_a_new_version_in_the_same_place(made: tuple[Path, str], sources: bundle.Sources) -> None:
+    folder, found = made
     (folder / "mark").touch()
-    flow.write_text('{"changed": 1}')
-    assert build_again(folder, flow) != found
+    (sources.schemas / "user.avsc").write_text("{}")
+    assert bundle.build(folder, sources) != found
     assert not (folder / "mark").exists()
 
 
-def test_each_part_counts_in_the_version(tmp_path: Path) -> None:
-    flow, lock, schemas = tmp_path / "flow.json", tmp_path / "lock", tmp_path / "schemas"
-    schemas.mkdir()
-    flow.write_text("{}")
-    lock.write_text("msgspec==1\nfastavro==1\nconfluent-kafka==1 \\\n    --hash=sha256:0\nelse==1\n")
-    (schemas / "user.avsc").write_text("{}")
-    seen = {bundle.version(lock, schemas, flow)}
-    for path, text in [(flow, "[]"), (lock, lock.read_text().replace("fastavro==1", "fastavro==2"))]:
+def test_each_part_counts_in_the_version(sources: bundle.Sources) -> None:
+    seen = [bundle.version(sources)]
+    assert seen == [bundle.version(SOURCES)]
+    lock = sources.lock.read_text()
+    fastavro = re.search(r"^fastavro==\S+", lock, re.MULTILINE)
+    assert fastavro
+    for path, text in [
+        (sources.lock, lock.replace(fastavro[0], "fastavro==2")),
+        (sources.schemas / "user.avsc", "[]"),
+        (sources.schemas / "new.avsc", "{}"),
+        (sources.package / "validate.py", ""),
+        (sources.package / "processors" / "pull_run.py", ""),
+    ]:
         path.write_text(text)
-        seen.add(bundle.version(lock, schemas, flow))
-    (schemas / "user.avsc").write_text("[]")
-    seen.add(bundle.version(lock, schemas, flow))
-    (schemas / "new.avsc").write_text("{}")
-    seen.add(bundle.version(lock, schemas, flow))
-    assert len(seen) == 5
-    lock.write_text(lock.read_text().replace("else==1", "else==2"))
-    assert bundle.version(lock, schemas, flow) in seen
+        seen.append(bundle.version(sources))
+    assert len(set(seen)) == len(seen)
+    sources.lock.write_text(sources.lock.read_text() + "else==2\n")
+    (sources.package / "bundle.py").write_text("")
+    assert bundle.version(sources) == seen[-1]
 
 
-def test_a_library_that_is_not_the_locked_one_is_named_and_nothing_is_left(tmp_path: Path) -> None:
-    lock, flow = tmp_path / "lock", tmp_path / "flow.json"
-    flow.write_text("{}")
-    lock.write_text("msgspec==0.0.1\nfastavro==0.0.1\nconfluent-kafka==0.0.1\n")
+def test_a_library_that_is_not_the_locked_one_is_named_and_nothing_is_left(
+    tmp_path: Path, sources: bundle.Sources
+) -> None:
+    sources.lock.write_text("msgspec==0.0.1\nfastavro==0.0.1\nconfluent-kafka==0.0.1\n")
     with pytest.raises(bundle.BundleError, match=r"confluent-kafka is .* here, but 0\.0\.1 in the lock"):
-        bundle.build(tmp_path / "ext", lock, ROOT / "nifi_flows" / "users", flow)
+        bundle.build(tmp_path / "ext", sources)
     assert not (tmp_path / "ext").exists()
-    lock.write_text("msgspec==0.0.1\n")
+    sources.lock.write_text("msgspec==0.0.1\n")
     with pytest.raises(bundle.BundleError, match="has no confluent-kafka, fastavro"):
-        bundle.build(tmp_path / "ext", lock, ROOT / "nifi_flows" / "users", flow)
+        bundle.build(tmp_path / "ext", sources)
 
 
 # --- the real API -----------------------------------------------------------------------------------------------------
@@ -484,9 +492,9 @@ def _parameters(function: Any) -> list[tuple[str, object]]:
 @pytest.mark.parametrize(("module", "name"), PROCESSORS.items())
 def test_nifi_itself_discovers_it(module: str, name: str, real: None) -> None:
     inspection: Any = importlib.import_module("ProcessorInspection")
-    path = str(bundle.PACKAGE / "processors" / f"{module}.py")
+    path = str(SOURCES.package / "processors" / f"{module}.py")
     [node] = inspection.get_processor_class_nodes(path)
-    details = inspection.get_processor_details(node, path, str(bundle.PACKAGE), dependencies_bundled=True)
+    details = inspection.get_processor_details(node, path, str(SOURCES.package), dependencies_bundled=True)
     assert (details.type, details.version, details.dependencies) == (name, "0.1.0", [])
     base = "FlowFileSource" if name == "PullRun" else "FlowFileTransform"
     assert details.interfaces == [f"org.apache.nifi.python.processor.{base}"]

@@ -62,7 +62,7 @@ def define(settings: Settings, installed: Installed, credentials: Credentials) -
         folder=home,
         address=f"https://{LOOPBACK}:{settings.nifi_port}/nifi",
         ports={settings.nifi_port: "NiFi", settings.nifi_management_port: "NiFi management"},
-        ready=lambda: _ready(settings, credentials),
+        ready=lambda: ready(settings, credentials),
         patience=240,
     )
 
@@ -97,7 +97,8 @@ def _trust(settings: Settings, conf: Path) -> list[str]:
     ]
 
 
-def _ready(settings: Settings, credentials: Credentials) -> str:
+def ready(settings: Settings, credentials: Credentials) -> str:
+    """What NiFi says of itself; raises RequestException while it does not answer."""
     certificate = (str(credentials.admin_certificate), str(credentials.admin_key))
     response = requests.get(f"{settings.nifi}/flow/about", cert=certificate, verify=str(credentials.ca), timeout=5)
     response.raise_for_status()

@@ -55,14 +55,35 @@ def define(settings: Settings, installed: Installed) -> Engine:
         folder=settings.home,
         address=settings.registry,
         ports={settings.registry_port: "schema registry", settings.registry_management_port: "registry management"},
-        ready=lambda: _ready(settings),
+        ready=lambda: f"{len(subjects(settings))} subjects",
     )
 
 
-def _ready(settings: Settings) -> str:
+def subjects(settings: Settings) -> list[str]:
+    """The subjects that the registry knows; raises RequestException while it does not answer."""
     response = requests.get(f"{settings.registry}/subjects", timeout=3)
     response.raise_for_status()
-    return f"{len(response.json())} subjects"
+    return list(response.json())
+
+
+def registered(settings: Settings, subject: str, schema: str) -> bool:
+    """Whether a subject has exactly this schema. Raises TransientError when the registry does not answer."""
+    response = _post(settings, f"subjects/{subject}", schema)
+    if response.status_code == 404:
+        return False
+    _refuse(settings, subject, response)
+    return True
+
+
+def check_compatible(settings: Settings, subject: str, schema: str) -> None:
+    """Raises TerminalError when the registry would refuse the schema: incompatible, or none at all."""
+    response = _post(settings, f"compatibility/subjects/{subject}/versions/latest?verbose=true", schema)
+    if response.status_code == 404:  # the subject is new
+        return
+    _refuse(settings, subject, response)
+    answer = response.json()
+    if not answer.get("is_compatible"):
+        raise _incompatible(subject, "; ".join(answer.get("messages") or ["it is not backward compatible"]))
 
 
 def register(settings: Settings, subject: str, schema: str) -> int:
@@ -70,23 +91,33 @@ def register(settings: Settings, subject: str, schema: str) -> int:
 
     Raises TerminalError when the registry refuses the schema (incompatible: 409, invalid: 422).
     """
+    response = _post(settings, f"subjects/{subject}/versions", schema)
+    _refuse(settings, subject, response)
+    return int(response.json()["id"])
+
+
+def _post(settings: Settings, path: str, schema: str) -> requests.Response:
     try:
-        response = requests.post(
-            f"{settings.registry}/subjects/{subject}/versions", json={"schema": schema}, timeout=20
-        )
+        return requests.post(f"{settings.registry}/{path}", json={"schema": schema}, timeout=20)
     except requests.RequestException as error:
         raise TransientError(
             f"the schema registry at {settings.registry} does not answer: {error}",
             "see ./scripts/pipeline logs registry",
         ) from error
+
+
+def _refuse(settings: Settings, subject: str, response: requests.Response) -> None:
     if response.status_code in (409, 422):
-        raise TerminalError(
-            f"the schema registry refuses the schema of {subject}: {response.json().get('message', response.text)}",
-            "make the change backward compatible: new fields need a default, a type may only widen",
-        )
+        raise _incompatible(subject, response.json().get("message", response.text))
     if not response.ok:
         raise TransientError(
             f"the schema registry answered {response.status_code} for {subject}: {response.text[:200]}",
             "see ./scripts/pipeline logs registry",
         )
-    return int(response.json()["id"])
+
+
+def _incompatible(subject: str, why: str) -> TerminalError:
+    return TerminalError(
+        f"the schema registry refuses the schema of {subject}: {why}",
+        "make the change backward compatible: new fields need a default, a type may only widen",
+    )

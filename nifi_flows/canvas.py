@@ -1,0 +1,333 @@
+"""What is asked of a NiFi's canvas, and done on it. All of it needs `connection.connected`."""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import nipyapi
+from nipyapi import nifi
+
+from nifi_flows.definition import with_values
+from nifi_flows.errors import TerminalError, TransientError
+
+_POSITION = (0.0, 0.0)
+_PAUSE = 0.25  # seconds from one look at NiFi to the next
+_SURE = 10.0  # seconds after which what is invalid for the same reason is taken to stay so
+
+
+@dataclass(frozen=True)
+class Part:
+    """A processor, port or controller service on the canvas.
+
+    state: RUNNING, STOPPED, DISABLED, ENABLED (of a service) and so on, as NiFi words it. validation: VALID, INVALID
+    or VALIDATING. errors: why it is invalid. ghost: NiFi has no code for its type.
+    """
+
+    id: str
+    kind: str
+    name: str
+    state: str
+    validation: str
+    errors: list[str]
+    ghost: bool = False
+
+    @property
+    def service(self) -> bool:
+        return self.kind == "controller service"
+
+    @property
+    def running(self) -> bool:
+        return self.state in ("RUNNING", "ENABLED")
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name!r}"
+
+
+def find_group(name: str) -> str | None:
+    """The id of the process group of that name on the root canvas, or None."""
+    flow = nipyapi.canvas.get_flow("root").process_group_flow.flow
+    return next((group.id for group in flow.process_groups if group.component.name == name), None)
+
+
+def export(group: str) -> dict[str, Any]:
+    """The flow definition of a group as it is on the canvas now."""
+    text = nifi.ProcessGroupsApi().export_process_group(group, include_referenced_services=False)
+    exported: dict[str, Any] = json.loads(text) if isinstance(text, str | bytes) else text
+    return exported
+
+
+def import_flow(definition: dict[str, Any], values: Mapping[str, str]) -> str:
+    """Put a flow on the canvas, stopped, with these values for its parameters; returns the new group's id."""
+    entity = nipyapi.versioning.import_process_group_definition(
+        nipyapi.canvas.get_process_group(nipyapi.canvas.get_root_pg_id(), "id"),
+        flow_definition=json.dumps(with_values(definition, values)),
+        position=_POSITION,
+    )
+    return str(entity.id)
+
+
+def replace(group: str, definition: dict[str, Any], values: Mapping[str, str]) -> None:
+    """Replace the contents in place: queues, group id and run state stay; NiFi stops only what it touches.
+
+    values: for parameters that are new. Raises TerminalError when NiFi refuses: a removed connection holds data.
+    """
+    api = nifi.ProcessGroupsApi()
+    snapshot = with_values(definition, values)
+    body = nifi.ProcessGroupImportEntity(
+        process_group_revision=api.get_process_group(group).revision, versioned_flow_snapshot=snapshot
+    )
+    request = api.initiate_replace_process_group(body, group).request
+    try:
+        deadline = time.monotonic() + 60
+        while not request.complete:
+            if time.monotonic() > deadline:
+                raise TransientError("NiFi did not finish replacing the flow within 60 s", "deploy again")
+            time.sleep(_PAUSE)
+            request = api.get_replace_process_group_request(request.request_id).request
+    finally:
+        api.delete_replace_process_group_request(request.request_id)
+    if request.failure_reason:
+        raise TerminalError(f"NiFi refuses to replace the flow: {request.failure_reason}", "deploy again")
+
+
+def parameters(group: str) -> dict[str, str]:
+    """The values of the group's parameters as NiFi has them; sensitive ones read as None."""
+    return {entity.parameter.name: entity.parameter.value for entity in _context(group).component.parameters}
+
+
+def differing_parameters(group: str, declared: Mapping[str, Mapping[str, Any]], values: Mapping[str, str]) -> list[str]:
+    """Names of the parameters that are not as declared, or not of these values. Sensitive values can't be compared."""
+    try:
+        return [update.name for update in _updates(_context(group), declared, values) if update.counts]
+    except _Unbound:
+        return sorted(declared)
+
+
+def set_parameters(group: str, declared: Mapping[str, Mapping[str, Any]], values: Mapping[str, str]) -> list[str]:
+    """Make the context's parameters what the flow declares, with these values; returns the names it changed.
+
+    NiFi's replace does not: it only adds. A sensitive value cannot be read back, so it is set whenever anything is.
+    """
+    context = _context(group)
+    updates = _updates(context, declared, values)
+    if not updates:
+        return []
+    context.component.parameters = [update.entity for update in updates]
+    changed = [update.name for update in updates if update.counts]
+    try:
+        nipyapi.parameters.update_parameter_context(context)
+    except ValueError as error:  # as nipyapi reports that NiFi could not end the update
+        said = ", ".join(changed)
+        raise TerminalError(f"NiFi did not take the parameters {said}: {error}", "deploy again") from error
+    return changed
+
+
+@dataclass(frozen=True)
+class _Update:
+    """counts: whether it is known to change anything."""
+
+    name: str
+    entity: Any
+    counts: bool = True
+
+
+def _updates(context: Any, declared: Mapping[str, Mapping[str, Any]], values: Mapping[str, str]) -> list[_Update]:
+    found = []
+    present = {entity.parameter.name: entity.parameter for entity in context.component.parameters}
+    prepare = nipyapi.parameters.prepare_parameter
+    for name, declaration in sorted(declared.items()):
+        now = present.get(name)
+        said, sensitive = declaration.get("description") or "", bool(declaration.get("sensitive"))
+        given = {"value": values[name]} if name in values else {}
+        if now is None or (given and not sensitive and now.value != values[name]) or (now.description or "") != said:
+            found.append(_Update(name, prepare(name, description=said, sensitive=sensitive, **given)))
+        elif given and sensitive:
+            found.append(_Update(name, prepare(name, description=said, sensitive=True, **given), counts=False))
+    for name in sorted(set(present) - set(declared)):
+        found.append(_Update(name, nifi.ParameterEntity(parameter=nifi.ParameterDTO(name=name))))  # removes it
+    return found
+
+
+def processors(group: str) -> list[Any]:
+    """The processor entities of a group and of the groups in it."""
+    listed: list[Any] = nifi.ProcessGroupsApi().get_processors(group, include_descendant_groups=True).processors
+    return listed
+
+
+def parts(group: str) -> list[Part]:
+    """All that can be started or enabled in a group and in the groups in it."""
+    found = []
+    for entity in processors(group):
+        p = entity.component
+        errors = list(p.validation_errors or [])
+        ghost = bool(p.extension_missing)
+        found.append(Part(p.id, "processor", p.name, p.state, p.validation_status, errors, ghost))
+    for port in _ports(_status(group)):
+        state = port.run_status.upper()
+        validation = "INVALID" if state == "INVALID" else "VALID"
+        found.append(Part(port.id, "port", port.name, "STOPPED" if state == "INVALID" else state, validation, []))
+    listed = nifi.FlowApi().get_controller_services_from_group(
+        group, include_ancestor_groups=False, include_descendant_groups=True
+    )
+    for entity in listed.controller_services:
+        s = entity.component
+        errors = list(s.validation_errors or [])
+        ghost = bool(s.extension_missing)
+        found.append(Part(s.id, "controller service", s.name, s.state, s.validation_status, errors, ghost))
+    return found
+
+
+def idle(group: str) -> list[Part]:
+    """What does not run and shall: a service that is disabled is merely off, a processor is out of the flow."""
+    return [part for part in parts(group) if not part.running and (part.state != "DISABLED" or part.service)]
+
+
+def set_running(group: str, running: bool) -> None:
+    """Start or stop all components of a group; returns when NiFi has taken the order, not when it is done."""
+    state = "RUNNING" if running else "STOPPED"
+    nifi.FlowApi().schedule_components(nifi.ScheduleComponentsEntity(id=group, state=state), group)
+
+
+def start(group: str, patience: float) -> list[str]:
+    """Enable services and start what does not run; returns what had to be started, in words.
+
+    Raises TransientError when something has not started after `patience` seconds.
+    """
+    waiting = idle(group)
+    if not waiting:
+        return []
+    if any(part.service for part in waiting):
+        services = nifi.ActivateControllerServicesEntity(id=group, state="ENABLED")
+        nifi.FlowApi().activate_controller_services(services, group)
+        waited = _until(patience, lambda: [part for part in idle(group) if part.service])
+        if waited:
+            raise TransientError(f"{waited[0]} is not enabled after {patience:.0f} s", "deploy again")
+    set_running(group, True)
+    if left := _until(patience, lambda: idle(group)):
+        raise TransientError(f"{left[0]} did not start within {patience:.0f} s", "deploy again")
+    return [str(part) for part in waiting]
+
+
+def stop(group: str, patience: float) -> None:
+    """Stop all processors and ports and wait until no thread is at work, at most `patience` seconds."""
+    set_running(group, False)
+    _until(patience, lambda: [1] if _status(group).active_thread_count else [])
+
+
+def stop_sources(group: str) -> list[str]:
+    """Stop the processors to which no connection leads; returns their ids. What is queued goes on."""
+    fed = {entity.destination_id for entity in _connections(group)}
+    sources = [entity for entity in processors(group) if entity.id not in fed and entity.component.state == "RUNNING"]
+    _schedule(group, {entity.id: entity.revision for entity in sources}, "STOPPED")
+    return [entity.id for entity in sources]
+
+
+def start_sources(group: str, ids: Iterable[str]) -> None:
+    """Start again what `stop_sources` has stopped."""
+    wanted = set(ids)
+    revisions = {entity.id: entity.revision for entity in processors(group) if entity.id in wanted}
+    _schedule(group, revisions, "RUNNING")
+
+
+def queued(group: str) -> dict[str, int]:
+    """Id of each connection, as the canvas has it, that holds FlowFiles -> how many."""
+    status = {c.id: c.flow_files_queued for c in _connection_statuses(_status(group))}
+    return {identifier: count for identifier, count in status.items() if count}
+
+
+def stands_still(group: str) -> bool:
+    """Whether no processor of the group runs."""
+    return not any(entity.component.state == "RUNNING" for entity in processors(group))
+
+
+def working(group: str, ids: Iterable[str]) -> bool:
+    """Whether one of these processors has a thread at work."""
+    wanted = set(ids)
+    snapshots = (e.processor_status_snapshot for g in _inner(_status(group)) for e in g.processor_status_snapshots)
+    return any(snapshot.active_thread_count for snapshot in snapshots if snapshot.id in wanted)
+
+
+def settled(group: str, patience: float) -> list[Part]:
+    """Wait until nothing is being validated or initialised any more; returns what is not valid then.
+
+    A Python processor is invalid, for no reason of its own, until its process has loaded it: what stays invalid for
+    the same reasons gets ten seconds, and what changes `patience` seconds.
+    """
+    deadline = time.monotonic() + patience
+    since, last = 0.0, None
+    while invalid := [part for part in parts(group) if part.validation != "VALID"]:
+        now = time.monotonic()
+        if now > deadline:
+            break
+        reasons = [(part.id, part.errors) for part in invalid]
+        if any(part.validation == "VALIDATING" for part in invalid) or reasons != last:
+            since, last = now, reasons
+        elif now - since > _SURE:
+            break
+        time.sleep(_PAUSE)
+    return invalid
+
+
+def complaints() -> dict[int, str]:
+    """Number of each bulletin of level ERROR, which grows with time -> its source and message."""
+    listed = nifi.FlowApi().get_bulletin_board(limit=100).bulletin_board.bulletins
+    readable = [entity.bulletin for entity in listed if entity.bulletin and entity.bulletin.level == "ERROR"]
+    return {int(b.id): f"{b.source_name or 'NiFi'} says: {b.message or ''}" for b in readable}
+
+
+def _until(patience: float, left: Callable[[], list[Any]]) -> list[Any]:
+    """Look until nothing is left or patience ends; returns what is left then."""
+    deadline = time.monotonic() + patience
+    while (found := left()) and time.monotonic() < deadline:
+        time.sleep(_PAUSE)
+    return found
+
+
+class _Unbound(TerminalError):
+    """Raised when the group has no parameter context."""
+
+
+def _context(group: str) -> Any:
+    reference = nifi.ProcessGroupsApi().get_process_group(group).component.parameter_context
+    if reference is None:
+        raise _Unbound("the flow on the canvas has lost its parameter context", "bind it again and deploy again")
+    return nipyapi.parameters.get_parameter_context(reference.id, identifier_type="id")
+
+
+def _schedule(group: str, revisions: Mapping[str, Any], state: str) -> None:
+    if revisions:
+        order = nifi.ScheduleComponentsEntity(id=group, state=state, components=dict(revisions))
+        nifi.FlowApi().schedule_components(order, group)
+
+
+def _status(group: str) -> Any:
+    status = nifi.FlowApi().get_process_group_status(group, recursive=True).process_group_status
+    return status.aggregate_snapshot
+
+
+def _inner(snapshot: Any) -> Iterator[Any]:
+    """A group's status and that of the groups in it."""
+    yield snapshot
+    for entity in snapshot.process_group_status_snapshots:
+        yield from _inner(entity.process_group_status_snapshot)
+
+
+def _ports(snapshot: Any) -> Iterator[Any]:
+    for group in _inner(snapshot):
+        yield from (entity.port_status_snapshot for entity in group.input_port_status_snapshots)
+        yield from (entity.port_status_snapshot for entity in group.output_port_status_snapshots)
+
+
+def _connection_statuses(snapshot: Any) -> Iterator[Any]:
+    for group in _inner(snapshot):
+        yield from (entity.connection_status_snapshot for entity in group.connection_status_snapshots)
+
+
+def _connections(group: str) -> Iterator[Any]:
+    """The connections of a group and of the groups in it."""
+    flow = nipyapi.canvas.get_flow(group).process_group_flow.flow
+    yield from flow.connections
+    for inner in flow.process_groups:
+        yield from _connections(inner.id)

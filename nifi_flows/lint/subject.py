@@ -1,0 +1,170 @@
+"""What the rules look at: the flow with its parts by name and its wiring, and what else was given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from nifi_flows import definition
+from nifi_flows.definition import Group
+from nifi_flows.inventory import Bundle, Definition, Inventory, Property, bundle
+from nifi_flows.lint.config import Options
+from nifi_flows.lint.python_processors import Discovered
+
+_ENDS = ("processors", "inputPorts", "outputPorts", "funnels")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One component, and where it is. kind: a key of definition.KINDS."""
+
+    kind: str
+    group: Group
+    told: Mapping[str, Any]
+
+    @property
+    def identifier(self) -> str:
+        return str(self.told.get("identifier") or "")
+
+    @property
+    def name(self) -> str:
+        return str(self.told.get("name") or "")
+
+    @property
+    def type(self) -> str:
+        return str(self.told.get("type") or "")
+
+    @property
+    def simple_type(self) -> str:
+        """The type without its package."""
+        return self.type.rpartition(".")[2]
+
+    @property
+    def bundle(self) -> Bundle:
+        return bundle(self.told)
+
+    @property
+    def where(self) -> str:
+        return f"{self.group.name} / {self.name.strip() or self._unnamed}"
+
+    @property
+    def _unnamed(self) -> str:
+        if self.kind == "connections":
+            return f"{end_name(self.told, 'source')} to {end_name(self.told, 'destination')}"
+        return self.simple_type or definition.KINDS[self.kind]
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """Those that have a value."""
+        told = self.told.get("properties") or {}
+        return {name: str(value) for name, value in told.items() if value is not None}
+
+    def listed(self, key: str) -> list[str]:
+        return [str(one) for one in self.told.get(key) or []]
+
+
+def end_name(connection: Mapping[str, Any], end: str) -> str:
+    """How messages call the source or destination of a connection."""
+    told = connection.get(end) or {}
+    return str(told.get("name") or str(told.get("type") or "nothing").lower().replace("_", " "))
+
+
+@dataclass(frozen=True)
+class Subject:
+    """previous: the definition before. processors: what is in the files of our Python processors, by class.
+
+    values: those of an environment's parameters, None for one without. What was not given is None.
+    """
+
+    flow: Mapping[str, Any]
+    options: Options = field(default_factory=Options)
+    previous: Mapping[str, Any] | None = None
+    inventory: Inventory | None = None
+    processors: Mapping[str, Discovered] | None = None
+    values: Mapping[str, str | None] | None = None
+
+    @cached_property
+    def groups(self) -> list[Group]:
+        return list(definition.groups(self.flow))
+
+    @cached_property
+    def parts(self) -> list[Part]:
+        return list(parts(self.flow))
+
+    def of(self, *kinds: str) -> Iterator[Part]:
+        return (part for part in self.parts if part.kind in kinds)
+
+    @cached_property
+    def ends(self) -> dict[str, Part]:
+        """Identifier -> the component that a connection may lead to or from."""
+        return {part.identifier: part for part in self.of(*_ENDS)}
+
+    @cached_property
+    def remote(self) -> set[str]:
+        """Identifiers of the ports of remote process groups."""
+        return {
+            str(port.get("identifier"))
+            for part in self.of("remoteProcessGroups")
+            for key in ("inputPorts", "outputPorts")
+            for port in part.told.get(key) or []
+        }
+
+    @cached_property
+    def into(self) -> dict[str, list[Part]]:
+        """Identifier -> the connections that lead to it."""
+        return self._wired("destination")
+
+    @cached_property
+    def out_of(self) -> dict[str, list[Part]]:
+        """Identifier -> the connections that leave it."""
+        return self._wired("source")
+
+    @cached_property
+    def services(self) -> set[str]:
+        """Identifiers of the controller services, of the flow and outside it."""
+        inside = {part.identifier for part in self.of("controllerServices")}
+        return inside | set(self.flow.get("externalControllerServices") or {})
+
+    @cached_property
+    def parameters(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """Name of a parameter context, and a parameter that it declares."""
+        contexts = self.flow.get("parameterContexts") or {}
+        return [(name, one) for name, context in contexts.items() for one in context.get("parameters") or []]
+
+    def _wired(self, end: str) -> dict[str, list[Part]]:
+        found: dict[str, list[Part]] = {}
+        for connection in self.of("connections"):
+            found.setdefault(str((connection.told.get(end) or {}).get("id")), []).append(connection)
+        return found
+
+    def fed(self, part: Part) -> bool:
+        """Whether anything but itself leads to it."""
+        return any(
+            (connection.told.get("source") or {}).get("id") != part.identifier
+            for connection in self.into.get(part.identifier, [])
+        )
+
+    def ours(self, part: Part) -> Discovered | None:
+        """What the file of a Python processor says, where the file is at hand."""
+        return (self.processors or {}).get(part.type) if part.bundle.python else None
+
+    def defined(self, part: Part) -> Definition | None:
+        """What its type takes: from our own file before the target, which has that file only after a deploy."""
+        ours = self.ours(part)
+        if ours is not None:
+            return ours.definition
+        return self.inventory.definitions.get(part.type) if self.inventory else None
+
+    def property(self, part: Part, name: str) -> Property | None:
+        found = self.defined(part)
+        return next((one for one in found.properties if name in one.names), None) if found else None
+
+
+def parts(flow: Mapping[str, Any]) -> Iterator[Part]:
+    """Every component of a flow definition, but groups."""
+    for group in definition.groups(flow):
+        for kind in definition.KINDS:
+            for told in group.contents.get(kind) or []:
+                yield Part(kind, group, told)

@@ -1,0 +1,187 @@
+"""A version of the pipeline: flow, processors and schemas under one hash, stored so that it can come back.
+
+STORE/versions/NAME/    flow.json and schemas/*.avsc
+STORE/processors/CODE/  what NiFi loads; versions that differ only in the flow share one
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from nifi_flows import definition
+from nifi_flows.errors import TerminalError
+from nifi_processors import bundle
+
+_SHORT = 12  # hex digits: enough to tell versions apart, short enough to read in a row
+_FLOWS, _PACKAGE, _LOCK = "nifi_flows", "nifi_processors", "requirements.lock"
+_MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One stored version. name: 12 hex digits over all three parts. code: 12 over processors and schemas alone."""
+
+    name: str
+    code: str
+    store: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.store / "versions" / self.name
+
+    @property
+    def processors(self) -> Path:
+        """The folder that NiFi loads."""
+        return self.store / "processors" / self.code
+
+    @cached_property
+    def flow(self) -> dict[str, Any]:
+        """The flow definition."""
+        return definition.load(self.folder / "flow.json")
+
+    @cached_property
+    def schemas(self) -> dict[str, str]:
+        """Name of each .avsc file without its ending -> its text."""
+        return {
+            path.stem: path.read_text(encoding="utf-8") for path in sorted((self.folder / "schemas").glob("*.avsc"))
+        }
+
+
+def make(tree: Path, flow: str, store: Path) -> Version:
+    """Store the version that a source tree holds, unless it is there already.
+
+    tree: the project's root, in any checkout. flow: its folder in nifi_flows, with flow.json and the schemas.
+    Raises TerminalError when the tree holds none, or asks for libraries that this environment has not.
+    """
+    sources, definition_file = _sources(tree, flow)
+    name, code = _names(sources, definition_file)
+    version = Version(name, code, store)
+    if not (version.processors / "NAR-INF").is_dir():
+        version.processors.parent.mkdir(parents=True, exist_ok=True)
+        _told(lambda: bundle.build(version.processors, sources))
+        manifest = {str(path): digest for path, digest in _digests(version.processors)}
+        (version.processors / _MANIFEST).write_text(json.dumps(manifest))
+    if not version.folder.is_dir():
+        with tempfile.TemporaryDirectory(dir=store, prefix=".version-") as temporary:
+            fresh = Path(temporary, "made")
+            (fresh / "schemas").mkdir(parents=True)
+            shutil.copy(definition_file, fresh / "flow.json")
+            for path in sources.contracts():
+                shutil.copy(path, fresh / "schemas" / path.name)
+            version.folder.parent.mkdir(exist_ok=True)
+            os.rename(fresh, version.folder)
+    return version
+
+
+def name_of(tree: Path, flow: str) -> str:
+    """The name of the version that a source tree holds, without storing it. Raises TerminalError as `make`."""
+    return _names(*_sources(tree, flow))[0]
+
+
+def stored(store: Path, name: str, code: str) -> Version:
+    """A version that `make` has stored. Raises TerminalError when it is gone."""
+    version = Version(name, code, store)
+    if not version.folder.is_dir() or not version.processors.is_dir():
+        raise TerminalError(f"version {name} is no longer stored in {store}", "check its commit out and deploy that")
+    return version
+
+
+def prune(store: Path, keep: Iterable[Version]) -> None:
+    """Remove all stored versions but these."""
+    kept = list(keep)
+    for folder, names in (("versions", {v.name for v in kept}), ("processors", {v.code for v in kept})):
+        for path in (store / folder).glob("*"):
+            if path.name not in names:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def changed_files(version: Version) -> list[str]:
+    """Files of the folder that NiFi loads which are not as they were made; [] when all are."""
+    made = json.loads((version.processors / _MANIFEST).read_text())
+    found = {str(path): digest for path, digest in _digests(version.processors)}
+    return sorted(path for path in {*made, *found} if made.get(path) != found.get(path))
+
+
+@contextmanager
+def at_revision(repository: Path, revision: str) -> Iterator[Path]:
+    """The source tree of a git revision in a folder of its own. Raises TerminalError when git has no such revision."""
+    wanted = [_FLOWS, _PACKAGE, _LOCK]
+    done = subprocess.run(
+        ["git", "-C", str(repository), "archive", "--format=tar", commit(repository, revision), *wanted],
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip()
+        raise TerminalError(f"git cannot give the files of {revision}: {said}", "name a commit of this project")
+    with tempfile.TemporaryDirectory(prefix="revision-") as folder:
+        with tarfile.open(fileobj=BytesIO(done.stdout)) as archive:
+            archive.extractall(folder, filter="data")
+        yield Path(folder)
+
+
+def commit(repository: Path, revision: str) -> str:
+    """The full id of a revision's commit. Raises TerminalError when git has no such revision, or there is no git."""
+    try:
+        done = subprocess.run(
+            [
+                "git",
+                "-C",
+                str(repository),
+                "rev-parse",
+                "--verify",
+                "--quiet",
+                "--end-of-options",
+                revision + "^{commit}",
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError as error:
+        raise TerminalError(
+            f"git cannot be run: {error.strerror}", "install git, or deploy the working tree"
+        ) from error
+    if done.returncode:
+        raise TerminalError(f"git has no revision {revision!r} in {repository}", "git log shows what there is")
+    return done.stdout.strip()
+
+
+def _sources(tree: Path, flow: str) -> tuple[bundle.Sources, Path]:
+    folder = tree / _FLOWS / flow
+    for path in (folder / "flow.json", tree / _PACKAGE / "requirements.txt", tree / _LOCK):
+        if not path.is_file():
+            raise TerminalError(
+                f"there is no {path.relative_to(tree)} in what shall be deployed", "name another revision"
+            )
+    return bundle.Sources(tree / _PACKAGE, folder, tree / _LOCK), folder / "flow.json"
+
+
+def _names(sources: bundle.Sources, flow: Path) -> tuple[str, str]:
+    code = _told(lambda: bundle.version(sources))
+    whole = hashlib.sha256(f"flow {hashlib.sha256(flow.read_bytes()).hexdigest()}\ncode {code}\n".encode()).hexdigest()
+    return whole[:_SHORT], code[:_SHORT]
+
+
+def _told(make: Any) -> str:
+    try:
+        return str(make())
+    except bundle.BundleError as error:
+        raise TerminalError(str(error), error.remedy) from error
+
+
+def _digests(folder: Path) -> Iterator[tuple[Path, str]]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name != _MANIFEST and "__pycache__" not in path.parts:
+            yield path.relative_to(folder), hashlib.sha256(path.read_bytes()).hexdigest()

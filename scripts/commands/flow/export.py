@@ -1,0 +1,39 @@
+"""`flow export`: the flow on the canvas as it is kept in git."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scripts.commands import console
+from scripts.stack import flows, names, settings
+
+
+def export(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit with 1 when git's file differs.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--to", help="Another file than git's; '-' writes to the terminal.")
+    ] = None,
+) -> None:
+    """Write the flow on the canvas to nifi_flows/users/flow.json: the same bytes as long as nobody changes the flow."""
+    place = output or names.FLOW
+    text = flows.export(settings.load())
+    if str(place) == "-":
+        sys.stdout.write(text)
+        return
+    same = place.is_file() and place.read_text(encoding="utf-8") == text
+    if same:
+        console.out.print(f"{_short(place)} is what is on the canvas", markup=False)
+    elif check:
+        console.err.print(f"{_short(place)} is not what is on the canvas", markup=False)
+        console.err.print("  next: ./scripts/pipeline flow diff shows how, flow export writes it", markup=False)
+        raise typer.Exit(1)
+    else:
+        place.write_text(text, encoding="utf-8")
+        console.out.print(f"wrote {_short(place)}; see ./scripts/pipeline flow diff HEAD {_short(place)}", markup=False)
+
+
+def _short(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

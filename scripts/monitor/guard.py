@@ -1,0 +1,124 @@
+"""Whether the flow may be deployed again by itself: for an illness that a deploy heals, or a new version in git."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nifi_flows.errors import TerminalError
+from scripts.doctor.finding import one_line
+from scripts.monitor import record as records
+from scripts.monitor import thresholds as limits
+from scripts.monitor.record import Record
+
+if TYPE_CHECKING:
+    from scripts.stack.settings import Settings
+
+ACTOR = "airflow"  # by whom what is deployed without being asked for is, in the flow's history
+_ROLLBACK = "rollback"
+
+
+class Event(Protocol):
+    """One line of the flow's history. at: ISO 8601. what: deploy, redeploy or rollback."""
+
+    @property
+    def at(self) -> str: ...
+    @property
+    def what(self) -> str: ...
+    @property
+    def ok(self) -> bool: ...
+    @property
+    def by(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def says(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Decision:
+    """go: deploy. why: or why not. revision: of git, None to make what was deployed run again."""
+
+    go: bool
+    why: str
+    revision: str | None = None
+
+
+def decide(settings: "Settings", record_json: Any) -> Decision:
+    """Decide by a record as `Record.as_json` gave it. Raises PipelineError when hold or history cannot be read."""
+    from scripts.stack import flows
+
+    try:
+        record = records.from_json(record_json)
+    except TerminalError as error:
+        return Decision(False, str(error))
+    held, deploying = flows.held(settings), flows.deploying(settings)
+    busy = f"{held.who} holds the flow: {held.why}" if held else f"{deploying} deploys now" if deploying else None
+    history, heals = flows.history(settings), flows.heals(settings)
+    return decision(record, history, busy, heals, limits.load().guard, datetime.now(UTC))
+
+
+def decision(
+    record: Record,
+    history: Sequence[Event],
+    busy: str | None,
+    heals: bool,
+    thresholds: limits.Guard,
+    now: datetime,
+) -> Decision:
+    """history: the oldest first. busy: who holds or deploys the flow, None when nobody does. now: with a time zone."""
+    ill = {area: check for area, check in record.checks.items() if check.verdict == "ill"}
+    healable = {area: check for area, check in ill.items() if check.healable}
+    if not healable and not record.new_version:
+        named = f"; ill, but not to be healed by a deploy: {', '.join(ill)}" if ill else ""
+        return Decision(False, f"nothing that a deploy would heal, no new version in git{named}")
+    if busy:
+        return Decision(False, one_line(busy))
+    if not heals:
+        return Decision(False, "this environment is not deployed by itself; ./scripts/pipeline flow deploy does it")
+    if record.checks["nifi"].verdict != "ok":
+        return Decision(False, "NiFi does not answer, so nothing can be deployed")
+    if history and _at(history[-1]) >= record.at:
+        return Decision(False, f"the last {history[-1].what} is newer than this look: look again first")
+    window = timedelta(minutes=thresholds.window_minutes)
+    own = [event for event in history if event.by == ACTOR and now - _at(event) <= window]
+    if len(own) >= thresholds.heals:
+        often = f"{len(own)} times in the last {thresholds.window_minutes:g} minutes"
+        return Decision(False, f"deployed by itself {often}, and that has to do: somebody must look")
+    refused = ""
+    if record.new_version:
+        refused = _refused(record.new_version, history)
+        if not refused:
+            return Decision(True, f"git has the new version {record.new_version}", "HEAD")
+    if not healable:
+        return Decision(False, refused)
+    began = min(check.since for check in healable.values())
+    failed = [event for event in own if not event.ok and _at(event) >= began]
+    if failed:
+        return Decision(
+            False, one_line(f"not tried again so soon, since the last {failed[-1].what} failed: {failed[-1].says}")
+        )
+    told = "; ".join(
+        f"{area} is ill since {check.since:%H:%M:%S} UTC: {'; '.join(check.says)}" for area, check in healable.items()
+    )
+    return Decision(True, one_line(told))
+
+
+def _refused(version: str, history: Sequence[Event]) -> str:
+    """Why a version must not be deployed by itself; empty when it may."""
+    verified = [place for place, event in enumerate(history) if event.ok and event.what != "redeploy"]
+    last = verified[-1] if verified else -1
+    for event in history[last + 1 :]:
+        if event.version == version and not event.ok:
+            return one_line(f"version {version} of git was tried already and failed: {event.says}")
+    if last >= 0 and history[last].what == _ROLLBACK and len(verified) > 1 and history[verified[-2]].version == version:
+        return f"version {version} of git was rolled back by {history[last].by}: only a person deploys it again"
+    return ""
+
+
+def _at(event: Event) -> datetime:
+    """The past before everything for a moment that cannot be read."""
+    try:
+        return datetime.fromisoformat(event.at).astimezone(UTC)
+    except (ValueError, TypeError, OverflowError):
+        return datetime.min.replace(tzinfo=UTC)

@@ -1,0 +1,175 @@
+"""Airflow, which monitors the pipeline and redeploys its flow: UI and API, scheduler, DAG processor, triggerer."""
+
+import base64
+import configparser
+import datetime
+import hashlib
+import hmac
+import io
+import json
+import os
+import sys
+from collections.abc import Mapping
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import requests
+
+from nifi_flows.errors import TransientError
+from scripts.bootstrap import ROOT
+from scripts.stack.credentials import Credentials, write_private
+from scripts.stack.engine import Engine
+from scripts.stack.settings import LOOPBACK, Settings
+
+USER = "admin"
+_FOLDER = Path(ROOT) / "airflow"
+_PATIENCE = 240  # seconds; the first start makes the database before it
+
+# engine's name -> (title, Airflow's subcommand, its name in the health report)
+_COMPONENTS = {
+    "airflow-api": ("Airflow", ["api-server"], "metadatabase"),
+    "airflow-scheduler": ("Airflow scheduler", ["scheduler", "--skip-serve-logs"], "scheduler"),
+    "airflow-dag-processor": ("Airflow DAG processor", ["dag-processor"], "dag_processor"),
+    "airflow-triggerer": ("Airflow triggerer", ["triggerer", "--skip-serve-logs"], "triggerer"),
+}
+
+
+def url(settings: Settings) -> str:
+    """The UI, and the root of the REST API."""
+    return f"http://{LOOPBACK}:{settings.airflow_port}"
+
+
+def passwords(settings: Settings) -> Path:
+    """The file that Airflow compares passwords with: user -> password, as JSON."""
+    return settings.secrets / "airflow.json"
+
+
+def define(settings: Settings, credentials: Credentials) -> list[Engine]:
+    """The four components, in the order in which they need each other; each can make the database."""
+    conf, data = settings.conf / "airflow", settings.data / "airflow"
+    for folder in (conf, data):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_private(conf / "airflow.cfg", _ini(configuration(settings, credentials)))
+    write_private(passwords(settings), json.dumps({USER: credentials.airflow_password}))
+    environment = {
+        **_stack(settings),
+        "AIRFLOW_HOME": str(data),
+        "AIRFLOW_CONFIG": str(conf / "airflow.cfg"),
+        "PYTHONPATH": os.pathsep.join([ROOT, str(_FOLDER / "config")]),
+        "PIPELINE_ACTOR": "airflow",  # whom the ledger and the lock name
+        "SPT_NOENV": "1",  # a process that renames itself keeps the environment by which the stack knows its own
+        "MALLOC_ARENA_MAX": "2",
+    }
+    migrated = data / f"migrated-{version('apache-airflow')}"
+    return [
+        Engine(
+            name=name,
+            title=title,
+            command=[sys.executable, "-m", "airflow", *subcommand],
+            folder=data,
+            environment=environment,
+            address=url(settings),
+            ports={settings.airflow_port: "Airflow API and UI"} if name == "airflow-api" else {},
+            ready=partial(_ready, settings, name, reported),
+            first=[(migrated, [sys.executable, "-m", "scripts.stack.airflow_database", str(migrated)])],
+            patience=_PATIENCE,
+            whole_group=True,
+            optional=True,
+        )
+        for name, (title, subcommand, reported) in _COMPONENTS.items()
+    ]
+
+
+def configuration(settings: Settings, credentials: Credentials) -> dict[str, dict[str, object]]:
+    """airflow.cfg as section -> option -> value. Holds secrets."""
+    data = settings.data / "airflow"
+    secret = credentials.airflow_secret
+    return {
+        "core": {
+            "dags_folder": _FOLDER / "dags",
+            "plugins_folder": data / "plugins",
+            "load_examples": False,
+            "dags_are_paused_at_creation": False,
+            "executor": "LocalExecutor",
+            # A monitor's areas run beside each other, and beside a deploy.
+            "parallelism": 4,
+            "hostname_callable": "socket.gethostname",
+            "execution_api_server_url": f"{url(settings)}/execution/",
+            "fernet_key": base64.urlsafe_b64encode(_derived(secret, "fernet")[:32]).decode(),
+            "simple_auth_manager_users": f"{USER}:admin",
+            "simple_auth_manager_passwords_file": passwords(settings),
+        },
+        "database": {"sql_alchemy_conn": f"sqlite:///{data / 'airflow.db'}"},
+        "api": {
+            "host": LOOPBACK,
+            "port": settings.airflow_port,
+            "base_url": url(settings),
+            "workers": 1,
+            "secret_key": _derived(secret, "api").hex(),
+        },
+        "api_auth": {"jwt_secret": _derived(secret, "jwt").hex(), "jwt_issuer": url(settings)},
+        "logging": {
+            "base_log_folder": data / "logs",
+            "dag_processor_log_target": "stdout",
+            "colored_console_log": False,
+            # Each request, and each parse, of which there are some every second.
+            "namespace_levels": "http.access=WARNING airflow.serialization.definitions.dag=WARNING",
+        },
+        "dag_processor": {"parsing_processes": 1, "min_file_process_interval": 60, "print_stats_interval": 0},
+        "scheduler": {
+            "scheduler_idle_sleep_time": 2,
+            "job_heartbeat_sec": 10,
+            # What ran when Airflow was killed is over for it after this, and the monitor goes on.
+            "task_instance_heartbeat_timeout": 60,
+            "orphaned_tasks_check_interval": 60,
+        },
+        # Also the longest time after which the end of a task is noticed.
+        "workers": {"min_heartbeat_interval": 2},
+        "triggerer": {"capacity": 10, "job_heartbeat_sec": 10},
+    }
+
+
+def _stack(settings: Settings) -> dict[str, str]:
+    """The environment in which a task's `scripts.stack.settings.load()` gives these same settings."""
+    return {f"PIPELINE_{name.upper()}": str(value) for name, value in settings}
+
+
+def _derived(secret: str, purpose: str) -> bytes:
+    """A key of 64 bytes for one purpose; none of them gives away another one."""
+    return hmac.digest(secret.encode(), purpose.encode(), hashlib.sha512)
+
+
+def _ini(sections: Mapping[str, Mapping[str, object]]) -> str:
+    parser = configparser.ConfigParser(interpolation=None)
+    for section, options in sections.items():
+        parser[section] = {option: str(value).replace("%", "%%") for option, value in options.items()}
+    text = io.StringIO()
+    parser.write(text)
+    return text.getvalue()
+
+
+def _ready(settings: Settings, name: str, reported: str) -> str:
+    response = requests.get(f"{url(settings)}/api/v2/monitor/health", timeout=3)
+    response.raise_for_status()
+    return describe(response.json()[reported], _started(settings, name))
+
+
+def describe(health: Mapping[str, str | None], started: datetime.datetime) -> str:
+    """What Airflow reports of one component, in words.
+
+    Raises TransientError unless it is healthy, and has been heard of since it was started: for half a minute, the
+    heartbeat of a killed predecessor passes for its own.
+    """
+    if health["status"] != "healthy":
+        raise TransientError(f"reported {health['status'] or 'never seen'}")
+    heard = next((value for key, value in health.items() if key.endswith("_heartbeat") and value), None)
+    if heard is not None and datetime.datetime.fromisoformat(heard) < started:
+        raise TransientError("not heard of since its start")
+    return str(health["status"])
+
+
+def _started(settings: Settings, name: str) -> datetime.datetime:
+    """When the engine was last launched: that is when the file of its process group was written."""
+    written = (settings.run / f"{name}.group").stat().st_mtime
+    return datetime.datetime.fromtimestamp(written, datetime.UTC)

@@ -1,0 +1,122 @@
+"""This machine as the place where a flow is deployed to: its NiFi's processors, its registry, its topics."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import requests
+
+from nifi_flows import canvas, connection
+from nifi_flows.errors import TerminalError, TransientError
+from nifi_flows.version import Version
+from nifi_processors import bundle
+from scripts.stack import hops, names
+from scripts.stack.credentials import Credentials
+from scripts.stack.engines import nifi, registry
+from scripts.stack.settings import Settings
+from scripts.stack.supervise import Supervisor
+
+_TOPICS = {path.stem: topic for topic, path in names.SCHEMAS.items()}
+_RESTART = 240.0  # seconds that NiFi may take to answer again
+_SAVED = 2.0  # seconds in which NiFi writes down what was changed last; what runs counts as stopped before that
+_RECORD = 20.0  # seconds in which a record should have passed
+
+
+class LocalSite:
+    """See `deploy.Site`."""
+
+    def __init__(self, settings: Settings, credentials: Credentials) -> None:
+        self._settings = settings
+        self._credentials = credentials
+        self._supervisor = Supervisor(settings)
+
+    def connected(self) -> AbstractContextManager[None]:
+        made = self._credentials
+        return connection.connected(
+            connection.NiFi(self._settings.nifi, made.ca, made.admin_certificate, made.admin_key)
+        )
+
+    def answers(self, patience: float) -> None:
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                nifi.ready(self._settings, self._credentials)
+                return
+            except requests.RequestException as error:
+                if time.monotonic() > deadline:
+                    raise TransientError(
+                        f"NiFi does not answer after {patience:.0f} s: {type(error).__name__}",
+                        "./scripts/pipeline logs nifi",
+                    ) from error
+            time.sleep(0.3)
+
+    def loaded(self) -> str | None:
+        place = nifi.extensions(self._settings)
+        try:
+            placed = int(place.lstat().st_mtime)
+        except OSError:
+            return None
+        started = time.time() - self._supervisor.uptime("nifi")
+        return place.resolve().name if placed <= started + 1 else None
+
+    def load(self, version: Version) -> None:
+        place(self._settings, version)
+        time.sleep(_SAVED)
+        self._supervisor.restart_engine("nifi")
+        self.answers(_RESTART)
+
+    def unregistered(self, schemas: Mapping[str, str]) -> list[str]:
+        missing = []
+        for name, schema in schemas.items():
+            if not registry.registered(self._settings, _subject(name), schema):
+                registry.check_compatible(self._settings, _subject(name), schema)
+                missing.append(name)
+        return missing
+
+    def register(self, schemas: Mapping[str, str]) -> None:
+        for name, schema in schemas.items():
+            registry.register(self._settings, _subject(name), schema)
+
+    def watch(self) -> Callable[[Callable[[str], None]], str | None]:
+        before = hops.length(self._settings, names.PAGES)
+        told = max(canvas.complaints(), default=0)
+
+        def wait(report: Callable[[str], None]) -> str | None:
+            deadline = time.monotonic() + _RECORD
+            while time.monotonic() < deadline:
+                if hops.length(self._settings, names.PAGES) > before:
+                    report("verified: records flow")
+                    return None
+                if hops.at_rest(hops.flow(names.FLOW_NAME)):
+                    report("verified: the pull run is finished, so nothing has to flow")
+                    return None
+                time.sleep(0.3)
+            for number, complaint in canvas.complaints().items():
+                if number > told:
+                    return f"no record passed in {_RECORD:.0f} s: {' '.join(complaint.split())[:300]}"
+            report(f"no record passed in {_RECORD:.0f} s, and nothing complains: the source may give none")
+            return None
+
+        return wait
+
+
+def place(settings: Settings, version: Version) -> None:
+    """Put a version's processors where NiFi looks for them when it starts."""
+    link = nifi.extensions(settings)
+    fresh = link.with_name(f".{link.name}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(os.path.relpath(version.processors, link.parent), target_is_directory=True)
+    os.replace(fresh, link)
+
+
+def placed(settings: Settings) -> bool:
+    """Whether NiFi has any processors to load."""
+    return bundle.stamp(Path(nifi.extensions(settings))) is not None
+
+
+def _subject(schema: str) -> str:
+    if schema not in _TOPICS:
+        raise TerminalError(f"no topic takes {schema}.avsc", f"the flow has schemas for {', '.join(sorted(_TOPICS))}")
+    return names.subject(_TOPICS[schema])

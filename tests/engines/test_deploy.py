@@ -1,0 +1,191 @@
+"""Versions of the flow on a real NiFi while records pass: deployed, drifted from, brought back, and nothing lost."""
+
+import difflib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import nipyapi
+import pytest
+
+from nifi_flows import canvas, connection
+from nifi_flows.errors import TerminalError
+from scripts.stack import credentials, flows, hops, names
+from scripts.stack.stack import nifi_of
+from tests.engines import versions
+from tests.engines.conftest import LocalStack
+
+_EVERY = 0.5  # seconds from page to page
+_SIZE = 250  # users a page: 500 a second
+
+
+@contextmanager
+def load(stack: LocalStack, seed: str) -> Iterator[None]:
+    """500 users a second; at the end the run comes to rest, and everything has to add up."""
+    every, size = str(_EVERY), str(_SIZE)
+    stack.run("--source", "embedded", "--seed", seed, "--pages", "0", "--page-size", size, "--interval", every)
+    try:
+        yield
+    finally:
+        with canvas_of(stack):
+            cursor = hops.flow(names.FLOW_NAME).cursor
+        assert cursor
+        stack.run("--pages", str(cursor.next_page + 2))
+    assert stack.audit()["findings"] == []
+
+
+@contextmanager
+def canvas_of(stack: LocalStack) -> Iterator[str]:
+    """The flow's group, to work on as somebody does at the canvas."""
+    with connection.connected(nifi_of(stack.settings, credentials.ensure(stack.settings.secrets))):
+        group = canvas.find_group(names.FLOW_NAME)
+        assert group
+        yield group
+
+
+def edit(group: str, name: str, **settings: Any) -> None:
+    """Change a processor's settings by hand."""
+    processor = next(p for p in canvas.processors(group) if p.component.name == name)
+    nipyapi.canvas.update_processor(processor, nipyapi.nifi.ProcessorConfigDTO(**settings), auto_stop=True)
+
+
+def stop(group: str, name: str) -> None:
+    processor = next(p for p in canvas.processors(group) if p.component.name == name)
+    assert nipyapi.canvas.schedule_processor(processor.id, False)
+
+
+def pause(stack: LocalStack, since: float) -> float:
+    """The longest time without a page since then, in seconds."""
+    stamps = sorted(m.timestamp()[1] / 1000 for m in hops.read(stack.settings, names.PAGES))
+    return max(after - before for before, after in pairwise(stamp for stamp in stamps if stamp > since - 2 * _EVERY))
+
+
+@pytest.fixture(autouse=True)
+def as_it_was(stack: LocalStack) -> Iterator[None]:
+    """The version of this source tree runs before each test and after it."""
+    flows.deploy(stack.settings)
+    yield
+    flows.deploy(stack.settings)
+    assert flows.drift(stack.settings) == []
+
+
+def test_what_is_on_the_canvas_is_what_is_in_git(stack: LocalStack) -> None:
+    assert flows.export(stack.settings) == names.FLOW.read_text()
+    assert stack.pipeline("flow", "export", "--check").code == 0
+    assert stack.pipeline("flow", "drift").code == 0
+
+
+def test_an_edit_by_hand_is_told_in_the_lines_that_say_it_saved_and_healed(stack: LocalStack) -> None:
+    with load(stack, f"edited {time.time_ns()}"):
+        with canvas_of(stack) as group:
+            edit(group, "Fetch page", penalty_duration="7 sec")
+            stop(group, "Publish users")
+        lines = difflib.ndiff(names.FLOW.read_text().splitlines(), flows.export(stack.settings).splitlines())
+        assert [line.split() for line in lines if line[0] in "+-"] == [
+            ["-", '"penaltyDuration":', '"1', 'sec",'],
+            ["+", '"penaltyDuration":', '"7', 'sec",'],
+        ]
+        assert stack.pipeline("flow", "export", "--check").code == 1
+        drifted = stack.pipeline("flow", "drift")
+        assert drifted.code == 1
+        assert "7 sec" in drifted.out and "'Publish users' is stopped" in drifted.out
+
+        said: list[str] = []
+        done = flows.redeploy(stack.settings, said.append)
+        assert done.changes
+        assert flows.drift(stack.settings) == []
+        saved = Path(next(line for line in said if line.startswith("saved")).partition(": ")[2])
+        assert "7 sec" in (saved / "diff.md").read_text()
+        assert '"7 sec"' in (saved / "flow.json").read_text()
+
+
+def test_ten_versions_in_a_row_lose_nothing(stack: LocalStack, tmp_path: Path) -> None:
+    changes = [versions.other_comment] * 8 + [versions.optional_field, versions.other_code]
+    pauses = []
+    with load(stack, f"ten versions {time.time_ns()}"):
+        for number, change in enumerate(changes):
+            begun = time.time()
+            done = flows.deploy(stack.settings, tree=versions.tree(tmp_path / str(number), change))
+            time.sleep(3 * _EVERY)
+            pauses.append((change.__name__, round(pause(stack, begun), 1)))
+            assert done.version == flows.deployed(stack.settings).version  # type: ignore[union-attr]
+            assert flows.drift(stack.settings) == []
+    print("longest time without a page, in seconds:", pauses)
+    rows = {event.version for event in flows.history(stack.settings) if event.ok}
+    assert len(rows) >= 10
+
+
+def test_deploying_what_runs_changes_nothing_and_a_plan_does_neither(stack: LocalStack, tmp_path: Path) -> None:
+    assert flows.deploy(stack.settings).changes == []
+    tree = versions.tree(tmp_path / "tree", versions.other_comment, versions.other_code)
+    planned = flows.plan(stack.settings, tree=tree)
+    assert any("restarts NiFi" in line for line in planned.lines())
+    assert any("replace the flow in place" in line for line in planned.lines())
+    assert flows.drift(stack.settings) == []
+    dry = stack.pipeline("flow", "deploy", "--dry-run")
+    assert (dry.code, dry.out.strip()) == (0, "nothing to change")
+
+
+def test_rollback_brings_the_version_before_it(stack: LocalStack, tmp_path: Path) -> None:
+    before = flows.deployed(stack.settings)
+    assert before
+    after = flows.deploy(stack.settings, tree=versions.tree(tmp_path / "tree", versions.other_comment))
+    assert after.version != before.version
+    assert flows.rollback(stack.settings).version == before.version
+    with canvas_of(stack) as group:
+        assert canvas.parameters(group)["flow.version"] == before.version
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (versions.never_valid, "'Never valid' is not valid"),
+        (versions.unwritten_field, "no record passed"),
+    ],
+)
+def test_a_version_that_cannot_run_is_rolled_back_by_itself(
+    stack: LocalStack, tmp_path: Path, change: Any, complaint: str
+) -> None:
+    before = flows.deployed(stack.settings)
+    assert before
+    with load(stack, f"{change.__name__} {time.time_ns()}"):
+        with pytest.raises(TerminalError, match=complaint) as refused:
+            flows.deploy(stack.settings, tree=versions.tree(tmp_path / "tree", change))
+        assert f"version {before.version} runs again" in str(refused.value)
+        assert flows.drift(stack.settings) == []
+        assert not (stack.settings.home / "nifi_extensions" / "never_valid.py").exists()
+        assert flows.deployed(stack.settings).version == before.version  # type: ignore[union-attr]
+        assert not flows.history(stack.settings)[-1].ok
+
+
+def test_an_incompatible_schema_stops_the_deploy_before_anything_is_touched(stack: LocalStack, tmp_path: Path) -> None:
+    with pytest.raises(TerminalError, match="refuses the schema"):
+        flows.deploy(stack.settings, tree=versions.tree(tmp_path / "tree", versions.required_field))
+    assert flows.drift(stack.settings) == []
+    assert flows.unfinished(stack.settings) is None
+
+
+def test_who_holds_the_flow_keeps_the_others_out(stack: LocalStack) -> None:
+    assert stack.pipeline("flow", "hold", "--why", "trying another page size").code == 0
+    try:
+        other = LocalStack({**stack.environment, "PIPELINE_ACTOR": "airflow"})
+        refused = other.pipeline("flow", "redeploy")
+        assert refused.code == 1
+        assert "holds the flow" in refused.err and "trying another page size" in refused.err
+        assert "trying another page size" in stack.pipeline("flow", "status").out
+    finally:
+        assert stack.pipeline("flow", "release").code == 0
+    assert other.pipeline("flow", "redeploy").code == 0
+
+
+def test_a_parameter_without_a_value_is_named_before_anything_is_touched(stack: LocalStack, tmp_path: Path) -> None:
+    def more(tree: Path) -> None:
+        versions.with_parameter(tree, "source.token", sensitive=True)
+
+    with pytest.raises(TerminalError, match=r"no value for source\.token") as refused:
+        flows.deploy(stack.settings, tree=versions.tree(tmp_path / "tree", more))
+    assert "PIPELINE_PARAMETER_SOURCE_TOKEN" in refused.value.remedy
+    assert flows.drift(stack.settings) == []

@@ -1,0 +1,95 @@
+"""Deploys that end in the middle: killed, or with NiFi killed under them. The next one ends well; nothing is lost."""
+
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from nifi_flows.errors import PipelineError, TransientError
+from scripts.stack import flows
+from scripts.stack.supervise import Supervisor
+from tests.engines import versions
+from tests.engines.conftest import LocalStack
+from tests.engines.test_deploy import as_it_was, canvas_of, load, stop  # noqa: F401 - as_it_was is a fixture
+
+# Where the deploying process dies: at the step whose line begins so.
+STEPS = ["stopping the flow", "loaded the processors", "set flow.version"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_the_next_deploy_ends_one_whose_process_was_killed(stack: LocalStack, tmp_path: Path, step: str) -> None:
+    tree = versions.tree(tmp_path / "tree", versions.other_comment, versions.other_code)
+    with load(stack, f"killed {time.time_ns()}"):
+        process = multiprocessing.get_context("spawn").Process(target=_deploy_until, args=(stack, tree, step))
+        process.start()
+        process.join(180)
+        assert process.exitcode == -signal.SIGKILL
+        assert flows.unfinished(stack.settings) is not None
+
+        said: list[str] = []
+        done = flows.deploy(stack.settings, tree=tree, report=said.append)
+        assert any("took the lock over" in line for line in said)
+        assert any("did not end; this one ends it" in line for line in said)
+        assert flows.unfinished(stack.settings) is None
+        assert flows.deployed(stack.settings).version == done.version  # type: ignore[union-attr]
+        assert flows.drift(stack.settings) == []
+
+
+def _deploy_until(stack: LocalStack, tree: Path, step: str) -> None:
+    def report(line: str) -> None:
+        if line.startswith(step):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    flows.deploy(stack.settings, tree=tree, report=report)
+
+
+def test_a_deploy_survives_a_nifi_that_is_killed_under_it(stack: LocalStack, tmp_path: Path) -> None:
+    supervisor = Supervisor(stack.settings)
+    tree = versions.tree(tmp_path / "tree", versions.other_comment)
+    killed: list[int] = []
+
+    def report(line: str) -> None:
+        if line.startswith("replaced") and not killed:
+            killed.append(supervisor.pid("nifi"))
+            os.kill(killed[0], signal.SIGKILL)
+
+    with load(stack, f"nifi killed {time.time_ns()}"):
+        done = flows.deploy(stack.settings, tree=tree, report=report)
+        assert killed and supervisor.pid("nifi") != killed[0]
+        assert flows.deployed(stack.settings).version == done.version  # type: ignore[union-attr]
+        assert flows.drift(stack.settings) == []
+
+
+def test_a_queue_that_does_not_drain_stops_the_deploy_and_the_sources_run_again(
+    stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nifi_flows.deploy._DRAIN", 5.0)
+    tree = versions.tree(tmp_path / "tree", versions.without_dead_letters)
+    with load(stack, f"undrained {time.time_ns()}"):
+        before = flows.deployed(stack.settings)
+        with canvas_of(stack) as group:
+            stop(group, "Publish users")
+        time.sleep(3)
+        with pytest.raises(TransientError, match="does not drain") as refused:
+            flows.deploy(stack.settings, tree=tree)
+        assert "FlowFiles" in str(refused.value)
+        assert flows.deployed(stack.settings) == before
+        assert flows.drift(stack.settings) == ["processor 'Publish users' is stopped"]
+        flows.redeploy(stack.settings)
+
+
+def test_a_nifi_that_is_down_is_said_and_nothing_is_changed(stack: LocalStack, tmp_path: Path) -> None:
+    supervisor = Supervisor(stack.settings)
+    before = flows.deployed(stack.settings)
+    supervisor.stop_engine("nifi")
+    try:
+        with pytest.raises(PipelineError, match="does not answer"):
+            flows.deploy(stack.settings, tree=versions.tree(tmp_path / "tree", versions.other_comment))
+        told = stack.pipeline("flow", "drift")
+        assert told.code == 75 and "does not answer" in told.err
+    finally:
+        stack.run()
+    assert flows.deployed(stack.settings) == before

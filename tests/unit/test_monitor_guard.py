@@ -1,0 +1,122 @@
+"""The guard of redeploys: only what a deploy heals, never over somebody's head, and no loops."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from scripts.monitor.areas import AREAS
+from scripts.monitor.guard import ACTOR, Decision, decision
+from scripts.monitor.record import Check, Record
+from scripts.monitor.thresholds import Guard
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+BEGAN = NOW - timedelta(minutes=2)
+LIMITS = Guard(heals=3, window_minutes=60)
+FINE = Check("ok", NOW, 0, [], {})
+SICK = Check("ill", BEGAN, 2, ["processor 'Fetch page' is stopped"], {}, healable=True, alarmed=True)
+WELL = Record(NOW, "ok", dict.fromkeys(AREAS, FINE))
+STOPPED = replace(WELL, verdict="ill", checks={**WELL.checks, "flow": SICK})
+RELEASED = replace(WELL, new_version="v2")
+
+
+@dataclass(frozen=True)
+class Event:
+    minutes: float  # before NOW
+    what: str = "redeploy"
+    ok: bool = True
+    by: str = ACTOR
+    version: str = "v1"
+    says: str = "in words"
+
+    @property
+    def at(self) -> str:
+        return (NOW - timedelta(minutes=self.minutes)).isoformat(timespec="seconds")
+
+
+def decided(record: Record, *history: Event, busy: str | None = None, heals: bool = True) -> Decision:
+    made = decision(record, history, busy, heals, LIMITS, NOW)
+    assert made.why, "it always says why"
+    return made
+
+
+def test_an_illness_that_a_deploy_heals_is_healed_with_what_was_deployed() -> None:
+    made = decided(STOPPED)
+    assert (made.go, made.revision) == (True, None)
+    assert "'Fetch page' is stopped" in made.why
+
+
+def test_a_new_version_is_deployed_from_git() -> None:
+    assert decided(RELEASED) == Decision(True, "git has the new version v2", "HEAD")
+    assert decided(replace(STOPPED, new_version="v2")).revision == "HEAD"
+
+
+@pytest.mark.parametrize(
+    "check",
+    [FINE, replace(SICK, verdict="suspect"), replace(SICK, healable=False), replace(SICK, verdict="unknown")],
+    ids=["well", "first strike", "no deploy heals it", "unknown"],
+)
+def test_nothing_is_done_without_an_illness_that_a_deploy_heals(check: Check) -> None:
+    assert not decided(replace(WELL, checks={**WELL.checks, "flow": check})).go
+
+
+@pytest.mark.parametrize("record", [STOPPED, RELEASED], ids=["illness", "new version"])
+def test_nothing_is_done_over_somebodys_head_or_where_the_environment_does_not_say_so(record: Record) -> None:
+    held = decided(record, busy="ann holds the flow: trying")
+    assert (held.go, held.why) == (False, "ann holds the flow: trying")
+    assert not decided(record, heals=False).go
+    without = replace(record, checks={**record.checks, "nifi": replace(SICK, healable=False)})
+    assert not decided(without).go
+
+
+@pytest.mark.parametrize("record", [STOPPED, RELEASED], ids=["illness", "new version"])
+def test_a_look_from_before_the_last_deploy_decides_nothing(record: Record) -> None:
+    earlier = replace(record, at=NOW - timedelta(minutes=2))
+    assert not decided(earlier, Event(1, by="ann")).go
+    assert decided(earlier, Event(3, by="ann")).go
+
+
+@pytest.mark.parametrize("record", [STOPPED, RELEASED], ids=["illness", "new version"])
+def test_what_is_done_by_itself_ends_after_some_times(record: Record) -> None:
+    assert decided(record, Event(50), Event(30)).go
+    assert not decided(record, Event(50), Event(30), Event(10)).go
+    assert decided(record, Event(61), Event(30), Event(10)).go, "the window is over"
+    assert decided(record, *(Event(minutes, by="ann") for minutes in range(50, 40, -1))).go, "people may"
+
+
+def test_an_illness_whose_healing_failed_is_not_healed_again_at_once() -> None:
+    assert not decided(STOPPED, Event(1, ok=False, says="never VALID")).go
+    assert "never VALID" in decided(STOPPED, Event(1, ok=False, says="never VALID")).why
+    assert decided(STOPPED, Event(10, ok=False)).go, "that was another illness"
+
+
+def test_a_version_that_failed_is_not_deployed_again_until_git_has_another() -> None:
+    failed = Event(50, "deploy", False, version="v2", says="never VALID")
+    assert not decided(RELEASED, failed).go
+    assert "never VALID" in decided(RELEASED, failed).why
+    assert not decided(RELEASED, replace(failed, minutes=5000)).go
+    assert decided(replace(RELEASED, new_version="v3"), failed).go
+    healed = decided(replace(STOPPED, new_version="v2"), failed)
+    assert (healed.go, healed.revision) == (True, None), "what was deployed may be healed all the same"
+
+
+def test_a_version_that_somebody_rolled_back_is_not_deployed_again() -> None:
+    one, two = Event(90, "deploy", version="v1"), Event(80, "deploy", version="v2")
+    back = Event(70, "rollback", by="ann", version="v1")
+    assert not decided(RELEASED, one, two, back).go
+    assert not decided(RELEASED, one, two, back, Event(65)).go, "a redeploy changes no decision"
+    assert decided(replace(RELEASED, new_version="v3"), one, two, back).go
+
+
+def test_a_version_that_ran_long_ago_may_come_back_through_git() -> None:
+    failed = Event(95, "deploy", False, version="v2")
+    assert decided(RELEASED, failed, Event(90, "deploy", version="v2"), Event(80, "deploy", version="v3")).go
+
+
+def test_an_event_without_a_readable_moment_stops_nothing() -> None:
+    class Damaged(Event):
+        @property
+        def at(self) -> str:
+            return "yesterday"
+
+    assert decided(STOPPED, Damaged(0, ok=False)).go
