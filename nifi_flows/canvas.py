@@ -93,8 +93,12 @@ def replace(group: str, definition: dict[str, Any], values: Mapping[str, str]) -
 
 
 def parameters(group: str) -> dict[str, str]:
-    """The values of the group's parameters as NiFi has them; sensitive ones read as None."""
-    return {entity.parameter.name: entity.parameter.value for entity in _context(group).component.parameters}
+    """The values of the group's parameters as NiFi has them; sensitive ones read as None. {} without a context."""
+    try:
+        listed = _context(group).component.parameters
+    except _Unbound:
+        return {}
+    return {entity.parameter.name: entity.parameter.value for entity in listed}
 
 
 def differing_parameters(group: str, declared: Mapping[str, Mapping[str, Any]], values: Mapping[str, str]) -> list[str]:

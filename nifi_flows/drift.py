@@ -26,6 +26,8 @@ def drift(deployed: Deployed, version: Version, site: Site) -> list[str]:
         if group is None:
             return [*said, "the flow is not on the canvas"]
         said += by_hand(group, version, deployed.values).lines()
+        now = canvas.parameters(group)
+        said += [f"parameter {name!r} has no value" for name in deployed.values if now.get(name) is None]
         said += _not_running(group)
     said += [f"schema {name} is not in the registry" for name in site.unregistered(version.schemas)]
     return said

@@ -4,33 +4,29 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from nifi_flows.definition import groups
+from nifi_flows.diff import removed_connections
 
 
 def removed(exported: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, str]:
     """Queues that the replace removes: id on the canvas -> name.
 
     exported: as NiFi exports it, with the canvas' own ids. NiFi keeps a queue whose destination changes; it refuses to
-    remove one that holds FlowFiles, or to give it another source.
+    remove one that holds FlowFiles.
     """
-    return _named(_removed(exported, wanted))
+    return _named(removed_connections(exported, wanted))
 
 
 def leading_to_removed(exported: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, str]:
     """The queues that the replace removes, and all those whose FlowFiles would still come into them; as `removed`."""
     present = list(_connections(exported))
     found: dict[str, Mapping[str, Any]] = {}
-    waiting = _removed(exported, wanted)
+    waiting: list[Mapping[str, Any]] = [*removed_connections(exported, wanted)]
     while waiting:
         connection = waiting.pop()
         if connection["identifier"] not in found:
             found[connection["identifier"]] = connection
             waiting += [c for c in present if c["destination"]["id"] == connection["source"]["id"]]
     return _named(found.values())
-
-
-def _removed(exported: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    kept = {connection["identifier"]: connection["source"]["id"] for connection in _connections(wanted)}
-    return [c for c in _connections(exported) if kept.get(c["identifier"]) != c["source"]["id"]]
 
 
 def _named(connections: Iterable[Mapping[str, Any]]) -> dict[str, str]:

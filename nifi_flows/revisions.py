@@ -32,7 +32,7 @@ def read(reference: str, canvas: Callable[[], dict[str, Any]], repository: Path 
 def _is_file(path: Path) -> bool:
     """Also a pipe, as a shell makes one of <(command)."""
     try:
-        return path.exists()
+        return path.exists() and not path.is_dir()
     except OSError:  # a name that is too long for a file
         return False
 

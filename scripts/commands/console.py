@@ -14,8 +14,8 @@ from nifi_flows.errors import PipelineError, TransientError
 
 _WIDE = 160  # columns of a table that goes into a file or a pipe
 
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
+err = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 TRANSIENT_EXIT = 75  # EX_TEMPFAIL of sysexits.h: the same call may succeed later
 INTERRUPTED_EXIT = 130  # 128 + SIGINT
