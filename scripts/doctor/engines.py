@@ -132,7 +132,7 @@ def askers(settings: Settings, credentials: Credentials | None) -> dict[str, Cal
 
 def _airflow(settings: Settings, name: str) -> str:
     health = _get(f"{airflow.url(settings)}/api/v2/monitor/health")
-    return airflow.describe(health[airflow.COMPONENTS[name].reported], airflow.started(settings, name))
+    return airflow.describe(health[airflow.COMPONENTS[name][2]], airflow.started(settings, name))
 
 
 def _known(credentials: Credentials | None) -> Credentials:

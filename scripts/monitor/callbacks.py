@@ -1,7 +1,6 @@
 """What Airflow's callbacks tell the webhook: an illness once, its end, what failed and what is late."""
 
 import asyncio
-import requests
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any

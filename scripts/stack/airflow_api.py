@@ -1,7 +1,9 @@
 """Airflow's REST API, as the administrator of this stack."""
 
+import shutil
+from datetime import datetime
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import requests
 
@@ -28,7 +30,21 @@ def annotate(settings: Settings, dag: str, run: str, note: str) -> None:
     _call(settings, "PATCH", f"/api/v2/dags/{dag}/dagRuns/{quote(run, safe='')}", {"note": text}, token(settings))
 
 
-def _call(settings: Settings, method: str, path: str, body: dict[str, Any], bearer: str = "") -> Any:
+def forget(settings: Settings, dag: str, before: datetime) -> int:
+    """Delete the five oldest of a DAG's ended runs from before a moment, with their logs; returns how many there were.
+
+    before: with a time zone. Raises TransientError when Airflow does not answer.
+    """
+    bearer, runs = token(settings), f"/api/v2/dags/{dag}/dagRuns"
+    asked = {"run_after_lt": before.isoformat(), "state": ["success", "failed"], "order_by": "run_after", "limit": 5}
+    found = _call(settings, "GET", f"{runs}?{urlencode(asked, doseq=True)}", None, bearer)["dag_runs"]
+    for run in found:
+        _call(settings, "DELETE", f"{runs}/{quote(run['dag_run_id'], safe='')}", None, bearer)
+        shutil.rmtree(airflow.logs(settings) / f"dag_id={dag}" / f"run_id={run['dag_run_id']}", ignore_errors=True)
+    return len(found)
+
+
+def _call(settings: Settings, method: str, path: str, body: dict[str, Any] | None, bearer: str = "") -> Any:
     headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
     try:
         response = requests.request(method, airflow.url(settings) + path, json=body, headers=headers, timeout=_PATIENCE)
@@ -37,4 +53,4 @@ def _call(settings: Settings, method: str, path: str, body: dict[str, Any], bear
         raise TransientError(
             f"Airflow does not answer {method} {path}: {error}", "see ./scripts/pipeline logs airflow-api"
         ) from error
-    return response.json()
+    return response.json() if response.content else None

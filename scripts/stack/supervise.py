@@ -23,7 +23,8 @@ from scripts.stack.settings import Settings
 
 _SOCKET_LIMIT = 100  # bytes; the kernel's own is 108 and supervisord adds a suffix while it starts
 
-_USERS_OF_OTHERS = {"consumer", "nifi"}  # they finish what is under way while the others still answer
+# Who asks for work, then who does it: they finish what is under way while the others still answer.
+_FIRST = ({"airflow-scheduler"}, {"consumer", "nifi"})
 _UP = ("STARTING", "RUNNING", "BACKOFF")  # states in which supervisord takes an engine for started
 
 # Paths are relative to the home folder, where supervisord runs: it would expand some of them twice.
@@ -171,9 +172,9 @@ class Supervisor:
         return self.end_leftovers() or was_up
 
     def _stop_engines(self) -> None:
-        """In two waves, each at once; supervisord itself would stop one after the other, by name."""
+        """In waves, each at once; supervisord itself would stop one after the other, by name."""
         up = {info["name"] for info in self._rpc().getAllProcessInfo() if info["statename"] in _UP}
-        for wave in (up & _USERS_OF_OTHERS, up - _USERS_OF_OTHERS):
+        for wave in (*(up & names for names in _FIRST), up - set().union(*_FIRST)):
             for name in wave:
                 with contextlib.suppress(xmlrpc.client.Fault):  # it has just ended by itself
                     self._rpc().stopProcess(name, False)

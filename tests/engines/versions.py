@@ -87,7 +87,7 @@ def never_valid(tree: Path) -> None:
             "type": "NeverValid",
             "properties": {},
             "comments": "",
-            "autoTerminatedRelationships": ["original", "failure"],
+            "autoTerminatedRelationships": ["original"],
             "position": {"x": before["position"]["x"], "y": before["position"]["y"] + 400},
         }
         contents["processors"].append(added)
@@ -95,7 +95,8 @@ def never_valid(tree: Path) -> None:
         end = {"groupId": added["groupIdentifier"], "id": added["identifier"], "type": "PROCESSOR"}
         onward = {**published, "identifier": str(uuid.uuid4()), "name": "onward", "source": end}
         published["destination"] = end
-        contents["connections"].append(onward)
+        again = {**onward, "identifier": str(uuid.uuid4()), "name": "failed", "selectedRelationships": ["failure"]}
+        contents["connections"] += [onward, {**again, "destination": end}]
 
     with_flow(tree, insert)
 

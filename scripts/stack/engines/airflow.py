@@ -27,7 +27,7 @@ _FOLDER = Path(ROOT) / "airflow"
 _PATIENCE = 240  # seconds; the first start makes the database before it
 
 # engine's name -> (title, Airflow's subcommand, its name in the health report)
-_COMPONENTS = {
+COMPONENTS = {
     "airflow-api": ("Airflow", ["api-server"], "metadatabase"),
     "airflow-scheduler": ("Airflow scheduler", ["scheduler", "--skip-serve-logs"], "scheduler"),
     "airflow-dag-processor": ("Airflow DAG processor", ["dag-processor"], "dag_processor"),
@@ -45,6 +45,11 @@ def passwords(settings: Settings) -> Path:
     return settings.secrets / "airflow.json"
 
 
+def logs(settings: Settings) -> Path:
+    """The tasks' logs: dag_id=/run_id=/task_id=/."""
+    return settings.data / "airflow" / "logs"
+
+
 def define(settings: Settings, credentials: Credentials) -> list[Engine]:
     """The four components, in the order in which they need each other; each can make the database."""
     conf, data = settings.conf / "airflow", settings.data / "airflow"
@@ -57,7 +62,6 @@ def define(settings: Settings, credentials: Credentials) -> list[Engine]:
         "AIRFLOW_HOME": str(data),
         "AIRFLOW_CONFIG": str(conf / "airflow.cfg"),
         "PYTHONPATH": os.pathsep.join([ROOT, str(_FOLDER / "config")]),
-        "PIPELINE_ACTOR": "airflow",  # whom the ledger and the lock name
         "SPT_NOENV": "1",  # a process that renames itself keeps the environment by which the stack knows its own
         "MALLOC_ARENA_MAX": "2",
     }
@@ -77,7 +81,7 @@ def define(settings: Settings, credentials: Credentials) -> list[Engine]:
             whole_group=True,
             optional=True,
         )
-        for name, (title, subcommand, reported) in _COMPONENTS.items()
+        for name, (title, subcommand, reported) in COMPONENTS.items()
     ]
 
 
@@ -110,7 +114,7 @@ def configuration(settings: Settings, credentials: Credentials) -> dict[str, dic
         },
         "api_auth": {"jwt_secret": _derived(secret, "jwt").hex(), "jwt_issuer": url(settings)},
         "logging": {
-            "base_log_folder": data / "logs",
+            "base_log_folder": logs(settings),
             "dag_processor_log_target": "stdout",
             "colored_console_log": False,
             # Each request, and each parse, of which there are some every second.
@@ -152,7 +156,7 @@ def _ini(sections: Mapping[str, Mapping[str, object]]) -> str:
 def _ready(settings: Settings, name: str, reported: str) -> str:
     response = requests.get(f"{url(settings)}/api/v2/monitor/health", timeout=3)
     response.raise_for_status()
-    return describe(response.json()[reported], _started(settings, name))
+    return describe(response.json()[reported], started(settings, name))
 
 
 def describe(health: Mapping[str, str | None], started: datetime.datetime) -> str:
@@ -169,7 +173,7 @@ def describe(health: Mapping[str, str | None], started: datetime.datetime) -> st
     return str(health["status"])
 
 
-def _started(settings: Settings, name: str) -> datetime.datetime:
+def started(settings: Settings, name: str) -> datetime.datetime:
     """When the engine was last launched: that is when the file of its process group was written."""
     written = (settings.run / f"{name}.group").stat().st_mtime
     return datetime.datetime.fromtimestamp(written, datetime.UTC)

@@ -1,0 +1,138 @@
+"""redeploy_flows: bring what runs back to what git says, saving first what somebody changed by hand.
+
+Started by an event of pipeline_ill, which the monitor emits for an illness that a redeploy heals and for a new version
+in git; or by hand. A flow that somebody holds is left alone in either case.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import Asset, AsyncCallback, DeadlineAlert, DeadlineReference, Param, dag, task
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from scripts.monitor import callbacks
+
+PIPELINE_ILL = Asset("pipeline_ill")
+
+
+@task
+def decide(
+    params: dict[str, Any] | None = None, triggering_asset_events: Any = None, run_id: str | None = None
+) -> dict[str, Any]:
+    """What to deploy and why; skips the rest when nothing shall be deployed, and puts the reason on the run as a note.
+
+    By hand, whether the environment heals by itself does not matter; a hold always does.
+    """
+    from nifi_flows.errors import PipelineError
+    from scripts.monitor import guard
+    from scripts.stack import airflow_api, flows, settings
+
+    configured = settings.load()
+    events = triggering_asset_events[PIPELINE_ILL] if triggering_asset_events else []
+    hold, by = flows.held(configured), guard.ACTOR if events else "somebody in Airflow"
+    if hold is not None:
+        go, revision, why = False, None, f"{hold.who} holds the flow since {hold.since:%Y-%m-%d %H:%M} UTC: {hold.why}"
+    elif events:
+        decision = guard.decide(configured, events[-1].extra["record"])
+        go, revision, why = decision.go, decision.revision, decision.why
+    else:
+        assert params is not None
+        go, revision, why = True, params["revision"] or None, f"by hand: {params['reason'] or 'no reason given'}"
+    try:
+        airflow_api.annotate(configured, "redeploy_flows", str(run_id), why)
+    except PipelineError as error:  # the log has it
+        print(f"no note on the run: {error}")
+    if not go:
+        raise AirflowSkipException(why)
+    print(f"{revision or 'what was deployed, as it was'}; {why}")
+    return {"revision": revision, "why": why, "by": by}
+
+
+@task
+def save_edit(decided: dict[str, Any]) -> None:
+    """Save what was changed by hand as an export and a diff, and tell it, before anything replaces it."""
+    from nifi_flows.errors import PipelineError
+    from scripts.monitor import alerts
+    from scripts.stack import flows, settings
+
+    configured = settings.load()
+    folder = flows.save_edit(configured)
+    if folder is None:
+        print("nothing was changed by hand")
+        return
+    print(f"saved in {folder}\n\n{(folder / 'diff.md').read_text()}")
+    try:
+        alerts.send(
+            configured,
+            "The flow was changed by hand; it is about to be redeployed",
+            (folder / "diff.md").read_text(),
+            {"saved in": str(folder), "redeployed because": decided["why"]},
+        )
+    except PipelineError as error:  # seen by the monitor; what was saved is safe
+        print(f"the alert was not delivered: {error}")
+
+
+@task(retries=2, retry_delay=timedelta(seconds=20), execution_timeout=timedelta(minutes=15))
+def deploy(decided: dict[str, Any]) -> dict[str, Any]:
+    """Through the one deploy engine: the revision, or without one what was deployed, as it was.
+
+    What may pass by itself is tried again.
+    """
+    import os
+    from dataclasses import asdict
+
+    from nifi_flows.errors import TerminalError
+    from scripts.stack import flows, settings
+
+    configured, revision = settings.load(), decided["revision"]
+    os.environ["PIPELINE_ACTOR"] = decided["by"]  # this process is the task's own
+    try:
+        if revision is None:
+            done = flows.redeploy(configured, report=print)
+        else:
+            done = flows.deploy(configured, revision=revision, report=print)
+    except TerminalError as error:
+        raise AirflowFailException(f"{error}; next: {error.remedy}") from error
+    for change in done.changes:
+        print(f"  {change}")
+    print(f"version {done.version} runs after {done.seconds:.1f} s; the flow stood still for {done.stopped:.1f} s")
+    return asdict(done)
+
+
+@task(on_success_callback=callbacks.tell_redeployed)
+def verify(decided: dict[str, Any], deployed: dict[str, Any]) -> dict[str, Any]:
+    """Fail unless what runs is what was deployed."""
+    from scripts.stack import flows, settings
+
+    drift = flows.drift(settings.load())
+    if drift:
+        raise AirflowFailException(f"version {deployed['version']} runs, but: {'; '.join(drift)}")
+    return {**deployed, "why": decided["why"]}
+
+
+@dag(
+    schedule=[PIPELINE_ILL],
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(minutes=20),
+    deadline=DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=timedelta(minutes=5),
+        callback=AsyncCallback(callbacks.tell_late, {"minutes": 5}),
+    ),
+    default_args={"retries": 0, "on_failure_callback": callbacks.tell_failure},
+    params={
+        "revision": Param(None, type=["null", "string"], description="git revision; empty for what was deployed"),
+        "reason": Param("", type="string", description="shown in the log and in alerts"),
+    },
+    tags=["deploying"],
+    doc_md=__doc__,
+)
+def redeploy_flows() -> None:
+    decided = decide()
+    deployed = deploy(decided)
+    save_edit(decided) >> deployed >> verify(decided, deployed)
+
+
+redeploy_flows()
