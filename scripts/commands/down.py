@@ -27,8 +27,11 @@ def down(
 
 def _wipe(configured: settings.Settings) -> None:
     """Remove what the stack has made, and nothing that somebody else keeps beside it: PIPELINE_HOME is the user's."""
+    processors = nifi.extensions(configured)
+    if processors.is_symlink():  # to one of the stored versions
+        processors.unlink()
     made = (configured.conf, configured.data, configured.logs, configured.run, configured.secrets)
-    for folder in (*made, nifi.extensions(configured)):
+    for folder in (*made, configured.flows, configured.monitor, processors):
         shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(OSError):  # something else is in it
         configured.home.rmdir()

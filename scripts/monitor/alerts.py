@@ -233,4 +233,4 @@ def _entries(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _file(settings: Settings) -> Path:
-    return settings.home / "monitor" / "alerts.jsonl"
+    return settings.monitor / "alerts.jsonl"

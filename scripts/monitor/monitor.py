@@ -15,7 +15,7 @@ from scripts.stack.settings import Settings
 
 def folder(settings: Settings) -> Path:
     """What the monitor keeps: the last record, and the alerts."""
-    return settings.home / "monitor"
+    return settings.monitor
 
 
 def look(settings: Settings) -> Record:

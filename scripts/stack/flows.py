@@ -31,7 +31,7 @@ Report = Callable[[str], None]
 
 def folder(settings: Settings) -> Path:
     """What is kept of the flow: stored versions, the ledger, the lock, the hold and edits that were made by hand."""
-    return settings.home / "flows" / names.FLOW_NAME
+    return settings.flows / names.FLOW_NAME
 
 
 def make(settings: Settings, revision: str | None = None, tree: Path = Path(ROOT)) -> Version:

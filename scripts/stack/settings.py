@@ -68,6 +68,16 @@ class Settings(BaseSettings):
         return self.home / "secrets"
 
     @property
+    def flows(self) -> Path:
+        """Stored versions of flows, and what was done with them."""
+        return self.home / "flows"
+
+    @property
+    def monitor(self) -> Path:
+        """What the monitor saw last, and the alerts that it sent."""
+        return self.home / "monitor"
+
+    @property
     def kafka(self) -> str:
         return f"{LOOPBACK}:{self.kafka_port}"
 

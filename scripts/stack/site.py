@@ -1,6 +1,7 @@
 """This machine as the place where a flow is deployed to: its NiFi's processors, its registry, its topics."""
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -107,6 +108,8 @@ def place(settings: Settings, version: Version) -> None:
     link = nifi.extensions(settings)
     fresh = link.with_name(f".{link.name}.new")
     fresh.unlink(missing_ok=True)
+    if not link.is_symlink():  # stacks that are older than stored versions have a folder there
+        shutil.rmtree(link, ignore_errors=True)
     fresh.symlink_to(os.path.relpath(version.processors, link.parent), target_is_directory=True)
     os.replace(fresh, link)
 

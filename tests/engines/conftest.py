@@ -4,13 +4,17 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import socket
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from scripts.bootstrap import ROOT
 from scripts.stack.settings import Settings
@@ -80,6 +84,19 @@ class LocalStack:
             except psutil.Error:
                 continue
         return found
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        pytest.skip("no Chromium to open pages in: install the Debian package chromium")
+    with sync_playwright() as playwright:
+        # Chromium's sandbox refuses to run as root.
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+        launched = playwright.chromium.launch(executable_path=found, args=arguments)
+        yield launched
+        launched.close()
 
 
 def place(home: Path) -> LocalStack:

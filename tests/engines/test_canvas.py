@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,9 +11,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import nipyapi
-import pytest
 import requests
-from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from nifi_flows import connection
 from scripts.bootstrap import ROOT
@@ -27,19 +25,6 @@ PICTURE: ViewportSize = {
     "width": 1600,
     "height": 520,
 }  # the flow is a row: on the whole screen half the picture would be empty
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        pytest.skip("no Chromium to open the canvas in: install the Debian package chromium")
-    with sync_playwright() as playwright:
-        # Chromium's sandbox refuses to run as root.
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        launched = playwright.chromium.launch(executable_path=found, args=arguments)
-        yield launched
-        launched.close()
 
 
 @contextmanager

@@ -156,8 +156,9 @@ def test_to_stop_nothing_is_fine(pipeline: Pipeline, home: Path) -> None:
 @pytest.fixture
 def furnished(home: Path) -> Path:
     """A home as a stack leaves it."""
-    for name in ("conf", "data/kafka", "logs", "run", "secrets", "nifi_extensions"):
+    for name in ("conf", "data/kafka", "logs", "run", "secrets", "flows/users/processors/abc", "monitor"):
         (home / name).mkdir(parents=True)
+    (home / "nifi_extensions").symlink_to("flows/users/processors/abc")
     (home / "logs" / "kafka.log").write_text("".join(f"line {number}\n" for number in range(1, 101)))
     (home / "logs" / "nifi.log").write_bytes(b"caf\xe9 [bold]not markup[/bold]")
     (home / "secrets" / "words.log").write_text("nobody's business")

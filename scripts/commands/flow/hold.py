@@ -36,4 +36,4 @@ def release() -> None:
 
 
 def _file() -> Path:
-    return settings.load().home / "flows" / "users" / "hold.json"
+    return settings.load().flows / "users" / "hold.json"

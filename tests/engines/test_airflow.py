@@ -1,0 +1,228 @@
+"""Airflow on the real pipeline: both DAGs by themselves, and an edit by hand that is seen, saved and healed."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+import requests
+from playwright.sync_api import Browser, Page, ViewportSize, expect
+
+from scripts.bootstrap import ROOT
+from scripts.stack import airflow_api, credentials, flows
+from scripts.stack.engines import airflow
+from scripts.stack.settings import Settings
+from scripts.stack.supervise import Supervisor
+from tests.engines.conftest import LocalStack
+from tests.engines.test_deploy import canvas_of, edit, load, stop
+
+MONITOR, REDEPLOY = "monitor_pipeline", "redeploy_flows"
+SCREEN: ViewportSize = {"width": 1400, "height": 760}
+
+
+class Airflow:
+    """What the scheduler did, by the REST API."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def runs(self, dag: str, since: datetime) -> list[dict[str, Any]]:
+        """The DAG's runs that were begun since then, the oldest first."""
+        found = self._get(f"/dags/{dag}/dagRuns", start_date_gte=since.isoformat(), order_by="start_date", limit=50)
+        listed: list[dict[str, Any]] = found["dag_runs"]
+        return listed
+
+    def tasks(self, run: dict[str, Any]) -> dict[str, str]:
+        """Task of a run -> its state."""
+        found = self._get(f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances")
+        return {task["task_id"]: task["state"] for task in found["task_instances"]}
+
+    def import_errors(self) -> list[Any]:
+        listed: list[Any] = self._get("/importErrors")["import_errors"]
+        return listed
+
+    def _get(self, path: str, **query: Any) -> Any:
+        bearer = {"Authorization": f"Bearer {airflow_api.token(self._settings)}"}
+        answer = requests.get(f"{airflow.url(self._settings)}/api/v2{path}", headers=bearer, params=query, timeout=20)
+        answer.raise_for_status()
+        return answer.json()
+
+
+@pytest.fixture(scope="module")
+def webhook(stack: LocalStack) -> Iterator[list[dict[str, Any]]]:
+    """What alerts say, as a Slack-compatible webhook got it."""
+    got: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"ok")
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    secret = stack.settings.secrets / "alert_webhook"
+    credentials.write_private(secret, f"http://127.0.0.1:{server.server_port}/hook")
+    yield got
+    secret.unlink()
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def scheduler(stack: LocalStack, webhook: list[dict[str, Any]]) -> Iterator[Airflow]:
+    """The stack with Airflow, which is left out again at the end."""
+    started = stack.call("run", timeout=600)
+    assert started.code == 0, started.out + started.err
+    yield Airflow(stack.settings)
+    for name in airflow.COMPONENTS:
+        Supervisor(stack.settings).stop_engine(name)
+
+
+def until(look: Callable[[], dict[str, Any] | None], seconds: float) -> dict[str, Any]:
+    """What a look finds, at most so many seconds from now."""
+    deadline = time.monotonic() + seconds
+    while (found := look()) is None:
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s"
+        time.sleep(1)
+    return found
+
+
+def test_airflow_is_up_and_reads_both_dags(stack: LocalStack, scheduler: Airflow) -> None:
+    assert scheduler.import_errors() == []
+    status = stack.pipeline("status", "--output", "json").json
+    ready = {engine["engine"] for engine in status["engines"] if engine["ready"]}
+    assert set(airflow.COMPONENTS) <= ready
+    assert (
+        stack.pipeline("airflow", "--password").out.strip()
+        == json.loads(airflow.passwords(stack.settings).read_text())[airflow.USER]
+    )
+
+
+@pytest.mark.parametrize("dag", [MONITOR, REDEPLOY])
+def test_a_dag_runs_by_itself_on_the_real_engines(stack: LocalStack, scheduler: Airflow, dag: str) -> None:
+    """As its author tries it: dag.test(), in a process of its own."""
+    engine = airflow.define(stack.settings, credentials.ensure(stack.settings.secrets))[0]
+    script = (
+        f"from airflow.dag_processing.dagbag import DagBag; run = DagBag().dags[{dag!r}].test(); "
+        "print('state:', getattr(run.state, 'value', run.state))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**stack.environment, **engine.environment},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert "state: success" in done.stdout, done.stdout[-4000:] + done.stderr[-4000:]
+
+
+def test_an_edit_by_hand_turns_the_monitor_red_is_saved_and_healed(
+    stack: LocalStack, scheduler: Airflow, webhook: list[dict[str, Any]], browser: Browser
+) -> None:
+    page = logged_in(stack, browser)
+    for dag in (MONITOR, REDEPLOY):
+        expect(page.get_by_text(dag).first).to_be_visible(timeout=30_000)
+    keep(page, "dags")
+    webhook.clear()
+    with load(stack, f"watched {time.time_ns()}"):
+        changed = datetime.now(UTC)
+        with canvas_of(stack) as group:
+            edit(group, "Fetch page", penalty_duration="9 sec")
+            stop(group, "Publish users")
+
+        red = until(lambda: ended(scheduler, MONITOR, changed, "failed"), 240)
+        seconds_to_red = (datetime.fromisoformat(red["end_date"]) - changed).total_seconds()
+        tasks = scheduler.tasks(red)
+        assert {name for name, state in tasks.items() if state == "failed"} == {"flow", "drift"}
+        assert "9 sec" in red["note"] and "Publish users" in red["note"]
+
+        healed = until(lambda: ended(scheduler, REDEPLOY, changed, "success"), 240)
+        seconds_to_healed = (datetime.fromisoformat(healed["end_date"]) - changed).total_seconds()
+        assert flows.drift(stack.settings) == []
+        assert flows.history(stack.settings)[-1].by == "airflow"
+        saved = max((flows.folder(stack.settings) / "edits").glob("*/diff.md"))
+        assert "9 sec" in saved.read_text()
+        grid(page, stack, red, "monitor_red")
+
+        green = until(lambda: ended(scheduler, MONITOR, datetime.fromisoformat(healed["end_date"]), "success"), 180)
+        assert {state for name, state in scheduler.tasks(green).items() if name != "redeploy"} == {"success"}
+        grid(page, stack, green, "monitor_green")
+    told = [text["text"] for text in webhook]
+    assert any("changed by hand" in text for text in told), told
+    assert any("flow" in text and "ill" in text for text in told), told
+    print(f"red after {seconds_to_red:.0f} s, healed after {seconds_to_healed:.0f} s; alerts: {told}")
+
+
+def test_a_flow_that_somebody_holds_is_left_alone(stack: LocalStack, scheduler: Airflow) -> None:
+    holder = LocalStack({**stack.environment, "PIPELINE_ACTOR": "somebody"})
+    assert holder.pipeline("flow", "hold", "--why", "looking into it").code == 0
+    begun = datetime.now(UTC)
+    try:
+        with canvas_of(stack) as group:
+            stop(group, "Publish dead letters")
+        red = until(lambda: ended(scheduler, MONITOR, begun, "failed"), 240)
+        assert "holds the flow" in red["note"] and "looking into it" in red["note"]
+        assert scheduler.tasks(red)["redeploy"] == "skipped"
+        assert scheduler.runs(REDEPLOY, begun) == []
+    finally:
+        holder.pipeline("flow", "release")
+    until(lambda: ended(scheduler, REDEPLOY, begun, "success"), 240)
+    assert flows.drift(stack.settings) == []
+
+
+def test_everything_of_airflow_listens_on_loopback_only(stack: LocalStack, scheduler: Airflow) -> None:
+    opened = {
+        (connection.laddr.ip, connection.laddr.port)
+        for process in stack.processes()
+        if "airflow" in " ".join(process.cmdline())
+        for connection in process.net_connections("tcp")
+        if connection.status == "LISTEN"
+    }
+    assert {address for address, _ in opened} == {"127.0.0.1"}
+    assert stack.settings.airflow_port in {port for _, port in opened}
+
+
+def ended(scheduler: Airflow, dag: str, since: datetime, state: str) -> dict[str, Any] | None:
+    """The first run since then that ended so; None as long as there is none."""
+    return next((run for run in scheduler.runs(dag, since) if run["state"] == state), None)
+
+
+def logged_in(stack: LocalStack, browser: Browser) -> Page:
+    page = browser.new_context(viewport=SCREEN).new_page()
+    page.goto(airflow.url(stack.settings))
+    page.fill("input[name=username]", airflow.USER)
+    page.fill("input[name=password]", stack.pipeline("airflow", "--password").out.strip())
+    page.click("button[type=submit]")
+    page.wait_for_url(lambda url: "/auth/login" not in url, timeout=30_000)
+    page.goto(f"{airflow.url(stack.settings)}/dags")
+    return page
+
+
+def grid(page: Page, stack: LocalStack, run: dict[str, Any], picture: str) -> None:
+    """The monitor's grid and one of its runs, as its user sees them."""
+    page.goto(f"{airflow.url(stack.settings)}/dags/{MONITOR}/runs/{run['dag_run_id']}")
+    expect(page.get_by_text("freshness").first).to_be_visible(timeout=30_000)
+    keep(page, picture)
+
+
+def keep(page: Page, name: str) -> None:
+    """A picture for the documents, where PIPELINE_SCREENSHOTS names a folder for it."""
+    folder = os.environ.get("PIPELINE_SCREENSHOTS")
+    if folder:
+        page.wait_for_timeout(3_000)  # the page goes on drawing
+        page.screenshot(path=Path(folder, f"{name}.png"))
