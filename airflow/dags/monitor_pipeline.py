@@ -59,21 +59,22 @@ def show(area: str, seen: dict[str, Any]) -> None:
 def report(seen: dict[str, Any] | None, run_id: str | None = None, outlet_events: Any = None) -> None:
     """Print the report, put it on the run as a note, emit it as an asset event, and forget runs of days gone by."""
     from nifi_flows.errors import PipelineError
-    from scripts.monitor.report import markdown
+    from scripts.monitor.report import brief, markdown
     from scripts.stack import airflow_api, settings
 
     if seen is None:
         record: dict[str, Any] = {"verdict": "unknown", "checks": {}}
-        text = "The monitor could not look; the log of look says why."
+        note = "The monitor could not look; the log of look says why."
+        print(note)
     else:
         record, decision = seen["record"], seen["decision"]
-        verdict, _, table = markdown(record).partition("\n")
-        text = f"{verdict}\n\nRedeploy: {'yes' if decision['go'] else 'no'}, {decision['why']}\n{table}"
-    print(text)
+        said = f"Redeploy: {'yes' if decision['go'] else 'no'}, {decision['why']}"
+        note = f"{brief(record)}\n{said}"  # of which Airflow takes little
+        print(f"{markdown(record)}\n{said}")
     outlet_events[PIPELINE_HEALTH].extra = record
     configured = settings.load()
     try:
-        airflow_api.annotate(configured, "monitor_pipeline", str(run_id), text)
+        airflow_api.annotate(configured, "monitor_pipeline", str(run_id), note)
         airflow_api.forget(configured, "monitor_pipeline", datetime.now(UTC) - _KEPT)
     except PipelineError as error:  # the log and the event have the report; what is to be forgotten waits
         print(error)

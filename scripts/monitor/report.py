@@ -1,8 +1,6 @@
-"""A record of the monitor for people: Markdown, and what has changed from one record to the next."""
+"""A record of the monitor for people, in Markdown: in full and in brief."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from scripts.doctor.finding import one_line
 from scripts.monitor.areas import AREAS, MEANINGS
@@ -10,15 +8,6 @@ from scripts.monitor.record import Check, Record, from_json
 
 _MARKS = {"ok": "🟢", "suspect": "🟡", "ill": "🔴", "unknown": "⚪"}
 _SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>|~#"})
-
-
-@dataclass(frozen=True)
-class Change:
-    """An area that became ill, or well again after that. says: in words."""
-
-    area: str
-    what: Literal["ill", "well"]
-    says: str
 
 
 def markdown(record_json: Any) -> str:
@@ -37,20 +26,16 @@ def markdown(record_json: Any) -> str:
     return "\n".join(lines) + "\n"
 
 
-def changes(before_json: Any, after_json: Any) -> list[Change]:
-    """What became ill or well again between two records; an illness is told once, however long it lasts.
-
-    before_json: None when there was none. Raises TerminalError for what is no record.
-    """
-    before: Mapping[str, Check] = from_json(before_json).checks if before_json is not None else {}
-    found = []
-    for area, check in from_json(after_json).checks.items():
-        alarmed = area in before and before[area].alarmed
-        if check.alarmed and not alarmed:
-            found.append(Change(area, "ill", "; ".join(check.says)))
-        elif alarmed and not check.alarmed:
-            found.append(Change(area, "well", "; ".join(check.says) or MEANINGS[area]))
-    return found
+def brief(record_json: Any) -> str:
+    """The report without figures, and without a word on what is well: for where there is little room."""
+    record = from_json(record_json)
+    lines = [_verdict(record), "", *(f"- {_text(said)}" for said in record.says)]
+    for area in AREAS:
+        check = record.checks[area]
+        if check.verdict != "ok":
+            said = "; ".join(map(_text, check.says))
+            lines.append(f"- {_MARKS[check.verdict]} {_text(area)} since {check.since:%H:%M:%S}: {said}")
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def _verdict(record: Record) -> str:

@@ -15,27 +15,31 @@ from tests.engines import versions
 from tests.engines.conftest import LocalStack
 from tests.engines.test_deploy import as_it_was, canvas_of, load, stop  # noqa: F401 - as_it_was is a fixture
 
-# Where the deploying process dies: at the step whose line begins so.
-STEPS = ["stopping the flow", "loaded the processors", "set flow.version"]
+# What is deployed, and the line of the step at which the deploying process dies.
+CUTS = [
+    ([versions.other_comment], "replaced in place"),
+    ([versions.other_comment], "set flow.version"),
+    ([versions.other_comment, versions.other_code], "loaded the processors"),
+]
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_the_next_deploy_ends_one_whose_process_was_killed(stack: LocalStack, tmp_path: Path, step: str) -> None:
-    tree = versions.tree(tmp_path / "tree", versions.other_comment, versions.other_code)
+def test_the_next_deploy_ends_one_whose_process_was_killed(stack: LocalStack, tmp_path: Path) -> None:
     with load(stack, f"killed {time.time_ns()}"):
-        process = multiprocessing.get_context("spawn").Process(target=_deploy_until, args=(stack, tree, step))
-        process.start()
-        process.join(180)
-        assert process.exitcode == -signal.SIGKILL
-        assert flows.unfinished(stack.settings) is not None
+        for number, (changes, step) in enumerate(CUTS):
+            tree = versions.tree(tmp_path / str(number), *changes)
+            process = multiprocessing.get_context("spawn").Process(target=_deploy_until, args=(stack, tree, step))
+            process.start()
+            process.join(180)
+            assert process.exitcode == -signal.SIGKILL, step
+            assert flows.unfinished(stack.settings) is not None
 
-        said: list[str] = []
-        done = flows.deploy(stack.settings, tree=tree, report=said.append)
-        assert any("took the lock over" in line for line in said)
-        assert any("did not end; this one ends it" in line for line in said)
-        assert flows.unfinished(stack.settings) is None
-        assert flows.deployed(stack.settings).version == done.version  # type: ignore[union-attr]
-        assert flows.drift(stack.settings) == []
+            said: list[str] = []
+            done = flows.deploy(stack.settings, tree=tree, report=said.append)
+            assert any("took the lock over" in line for line in said)
+            assert any("did not end; this one ends it" in line for line in said)
+            assert flows.unfinished(stack.settings) is None
+            assert flows.deployed(stack.settings).version == done.version  # type: ignore[union-attr]
+            assert flows.drift(stack.settings) == []
 
 
 def _deploy_until(stack: LocalStack, tree: Path, step: str) -> None:

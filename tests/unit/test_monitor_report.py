@@ -2,14 +2,13 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import pairwise
 
 import pytest
 
 from nifi_flows.errors import TerminalError
 from scripts.monitor.areas import AREAS
 from scripts.monitor.record import Check, Record
-from scripts.monitor.report import changes, markdown
+from scripts.monitor.report import brief, markdown
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FINE = Check("ok", NOW, 0, [], {"lag in frames": 12_000})
@@ -57,18 +56,20 @@ def test_words_of_others_stay_words() -> None:
     assert "[y]" not in flow
 
 
-def test_an_illness_and_its_end_are_told_once_each() -> None:
-    looks = [WELL, with_flow(FIRST), with_flow(SICK), with_flow(SICK), with_flow(HIDDEN), with_flow(SICK), WELL, WELL]
-    told = [
-        [(change.area, change.what) for change in changes(before.as_json(), after.as_json())]
-        for before, after in pairwise(looks)
+def test_in_brief_only_what_is_not_well_is_told() -> None:
+    assert brief(WELL.as_json()) == "**🟢 ok**: nothing is ill\n"
+    told = replace(with_flow(SICK), checks={**WELL.checks, "flow": SICK, "drift": HIDDEN}, says=["held by ann"])
+    assert brief(told.as_json()).splitlines() == [
+        "**🔴 ill**: flow",
+        "",
+        "- held by ann",
+        "- 🔴 flow since 12:00:00: processor 'Fetch page' is stopped",
+        "- ⚪ drift since 12:00:00: not known",
     ]
-    assert told == [[], [("flow", "ill")], [], [], [], [("flow", "well")], []]
-    assert [change.area for change in changes(None, with_flow(SICK).as_json())] == ["flow"]
 
 
 def test_what_is_no_record_is_refused() -> None:
     with pytest.raises(TerminalError):
         markdown({"verdict": "ok"})
     with pytest.raises(TerminalError):
-        changes({}, WELL.as_json())
+        brief({})
