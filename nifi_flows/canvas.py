@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,11 @@ class Part:
     def running(self) -> bool:
         return self.state in ("RUNNING", "ENABLED")
 
+    @property
+    def meant_to_run(self) -> bool:
+        """A service that is disabled is merely off; a processor or port that is, the flow has taken out."""
+        return self.service or self.state != "DISABLED"
+
     def __str__(self) -> str:
         return f"{self.kind} {self.name!r}"
 
@@ -49,6 +54,16 @@ def find_group(name: str) -> str | None:
     """The id of the process group of that name on the root canvas, or None."""
     flow = nipyapi.canvas.get_flow("root").process_group_flow.flow
     return next((group.id for group in flow.process_groups if group.component.name == name), None)
+
+
+def name_of(group: str) -> str | None:
+    """The name of a process group anywhere on the canvas, None when there is none of that id."""
+    try:
+        return str(nifi.ProcessGroupsApi().get_process_group(group).component.name)
+    except nifi.rest.ApiException as error:
+        if error.status == 404:
+            return None
+        raise
 
 
 def export(group: str) -> dict[str, Any]:
@@ -101,21 +116,28 @@ def parameters(group: str) -> dict[str, str]:
     return {entity.parameter.name: entity.parameter.value for entity in listed}
 
 
-def differing_parameters(group: str, declared: Mapping[str, Mapping[str, Any]], values: Mapping[str, str]) -> list[str]:
-    """Names of the parameters that are not as declared, or not of these values. Sensitive values can't be compared."""
+def differing_parameters(
+    group: str, declared: Mapping[str, Mapping[str, Any]], values: Mapping[str, str], renewed: Collection[str] = ()
+) -> list[str]:
+    """Names of the parameters that are not as declared, or not of these values.
+
+    renewed: sensitive ones that are known to have another value now; NiFi does not tell theirs.
+    """
     try:
-        return [update.name for update in _updates(_context(group), declared, values) if update.counts]
+        return [update.name for update in _updates(_context(group), declared, values, renewed) if update.counts]
     except _Unbound:
         return sorted(declared)
 
 
-def set_parameters(group: str, declared: Mapping[str, Mapping[str, Any]], values: Mapping[str, str]) -> list[str]:
+def set_parameters(
+    group: str, declared: Mapping[str, Mapping[str, Any]], values: Mapping[str, str], renewed: Collection[str] = ()
+) -> list[str]:
     """Make the context's parameters what the flow declares, with these values; returns the names it changed.
 
     NiFi's replace does not: it only adds. A sensitive value cannot be read back, so it is set whenever anything is.
     """
     context = _context(group)
-    updates = _updates(context, declared, values)
+    updates = _updates(context, declared, values, renewed)
     if not updates:
         return []
     context.component.parameters = [update.entity for update in updates]
@@ -137,7 +159,9 @@ class _Update:
     counts: bool = True
 
 
-def _updates(context: Any, declared: Mapping[str, Mapping[str, Any]], values: Mapping[str, str]) -> list[_Update]:
+def _updates(
+    context: Any, declared: Mapping[str, Mapping[str, Any]], values: Mapping[str, str], renewed: Collection[str]
+) -> list[_Update]:
     found = []
     present = {entity.parameter.name: entity.parameter for entity in context.component.parameters}
     prepare = nipyapi.parameters.prepare_parameter
@@ -148,7 +172,8 @@ def _updates(context: Any, declared: Mapping[str, Mapping[str, Any]], values: Ma
         if now is None or (given and not sensitive and now.value != values[name]) or (now.description or "") != said:
             found.append(_Update(name, prepare(name, description=said, sensitive=sensitive, **given)))
         elif given and sensitive:
-            found.append(_Update(name, prepare(name, description=said, sensitive=True, **given), counts=False))
+            entity = prepare(name, description=said, sensitive=True, **given)
+            found.append(_Update(name, entity, counts=name in renewed))
     for name in sorted(set(present) - set(declared)):
         found.append(_Update(name, nifi.ParameterEntity(parameter=nifi.ParameterDTO(name=name))))  # removes it
     return found
@@ -184,8 +209,8 @@ def parts(group: str) -> list[Part]:
 
 
 def idle(group: str) -> list[Part]:
-    """What does not run and shall: a service that is disabled is merely off, a processor is out of the flow."""
-    return [part for part in parts(group) if not part.running and (part.state != "DISABLED" or part.service)]
+    """What does not run and shall."""
+    return [part for part in parts(group) if part.meant_to_run and not part.running]
 
 
 def set_running(group: str, running: bool) -> None:
@@ -194,24 +219,41 @@ def set_running(group: str, running: bool) -> None:
     nifi.FlowApi().schedule_components(nifi.ScheduleComponentsEntity(id=group, state=state), group)
 
 
+def enable_services(group: str, patience: float) -> list[str]:
+    """Enable the controller services that are not; returns them in words. What uses them is invalid before that.
+
+    Raises TerminalError when one is invalid, TransientError when one is not enabled after `patience` seconds.
+    """
+    waiting = _disabled_services(group)
+    if not waiting:
+        return []
+    services = nifi.ActivateControllerServicesEntity(id=group, state="ENABLED")
+    nifi.FlowApi().activate_controller_services(services, group)
+    left = _until(patience, lambda: _disabled_services(group))
+    for part in left:
+        if part.validation == "INVALID":
+            raise TerminalError(f"{part} is invalid: {'; '.join(part.errors)}", "mend it on the canvas, then export")
+    if left:
+        raise TransientError(f"{left[0]} is not enabled after {patience:.0f} s", "deploy again")
+    return [str(part) for part in waiting]
+
+
 def start(group: str, patience: float) -> list[str]:
-    """Enable services and start what does not run; returns what had to be started, in words.
+    """Start what does not run; returns what had to be started, in words.
 
     Raises TransientError when something has not started after `patience` seconds.
     """
     waiting = idle(group)
     if not waiting:
         return []
-    if any(part.service for part in waiting):
-        services = nifi.ActivateControllerServicesEntity(id=group, state="ENABLED")
-        nifi.FlowApi().activate_controller_services(services, group)
-        waited = _until(patience, lambda: [part for part in idle(group) if part.service])
-        if waited:
-            raise TransientError(f"{waited[0]} is not enabled after {patience:.0f} s", "deploy again")
     set_running(group, True)
     if left := _until(patience, lambda: idle(group)):
         raise TransientError(f"{left[0]} did not start within {patience:.0f} s", "deploy again")
     return [str(part) for part in waiting]
+
+
+def _disabled_services(group: str) -> list[Part]:
+    return [part for part in idle(group) if part.service]
 
 
 def stop(group: str, patience: float) -> None:
@@ -220,19 +262,20 @@ def stop(group: str, patience: float) -> None:
     _until(patience, lambda: [1] if _status(group).active_thread_count else [])
 
 
-def stop_sources(group: str) -> list[str]:
-    """Stop the processors to which no connection leads; returns their ids. What is queued goes on."""
+def sources(group: str) -> list[str]:
+    """Ids of the processors to which no connection leads, but those that the flow has taken out."""
     fed = {entity.destination_id for entity in _connections(group)}
-    sources = [entity for entity in processors(group) if entity.id not in fed and entity.component.state == "RUNNING"]
-    _schedule(group, {entity.id: entity.revision for entity in sources}, "STOPPED")
-    return [entity.id for entity in sources]
+    return [e.id for e in processors(group) if e.id not in fed and e.component.state != "DISABLED"]
 
 
-def start_sources(group: str, ids: Iterable[str]) -> None:
-    """Start again what `stop_sources` has stopped."""
-    wanted = set(ids)
-    revisions = {entity.id: entity.revision for entity in processors(group) if entity.id in wanted}
-    _schedule(group, revisions, "RUNNING")
+def stop_all(group: str, ids: Iterable[str]) -> None:
+    """Stop these processors; returns when NiFi has taken the order. What is queued goes on."""
+    _schedule(group, ids, "STOPPED")
+
+
+def start_all(group: str, ids: Iterable[str]) -> None:
+    """Start these processors; returns when NiFi has taken the order."""
+    _schedule(group, ids, "RUNNING")
 
 
 def queued(group: str) -> dict[str, int]:
@@ -261,7 +304,7 @@ def settled(group: str, patience: float) -> list[Part]:
     """
     deadline = time.monotonic() + patience
     since, last = 0.0, None
-    while invalid := [part for part in parts(group) if part.validation != "VALID"]:
+    while invalid := [part for part in parts(group) if part.meant_to_run and part.validation != "VALID"]:
         now = time.monotonic()
         if now > deadline:
             break
@@ -300,9 +343,11 @@ def _context(group: str) -> Any:
     return nipyapi.parameters.get_parameter_context(reference.id, identifier_type="id")
 
 
-def _schedule(group: str, revisions: Mapping[str, Any], state: str) -> None:
+def _schedule(group: str, ids: Iterable[str], state: str) -> None:
+    wanted = set(ids)
+    revisions = {e.id: e.revision for e in processors(group) if e.id in wanted and e.component.state != state}
     if revisions:
-        order = nifi.ScheduleComponentsEntity(id=group, state=state, components=dict(revisions))
+        order = nifi.ScheduleComponentsEntity(id=group, state=state, components=revisions)
         nifi.FlowApi().schedule_components(order, group)
 
 

@@ -41,6 +41,11 @@ def connected(nifi: NiFi) -> Iterator[None]:
         yield
     except HTTPError as error:
         reason = getattr(error, "reason", None) or error
+        if "certificate" in str(reason).lower():
+            raise TerminalError(
+                f"NiFi at {nifi.url} and this stack do not accept each other's certificates: {reason}",
+                "./scripts/pipeline doctor looks at ours; another NiFi may listen there",
+            ) from error
         raise TransientError(f"NiFi at {nifi.url} does not answer: {reason}", "./scripts/pipeline logs nifi") from error
     except ApiException as error:
         text = str(error.body or error.reason).strip()

@@ -5,9 +5,9 @@ was cut off anywhere is ended by the next one, and deploying what runs changes n
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from nifi_flows import canvas, queues
@@ -34,11 +34,11 @@ class Site(Protocol):
     def connected(self) -> AbstractContextManager[None]:
         """Point nipyapi at the NiFi; see `connection.connected`."""
 
-    def answers(self, patience: float) -> None:
-        """Wait until NiFi answers; raises TransientError when it does not in time."""
+    def awake(self, patience: float) -> None:
+        """Start NiFi if it was stopped, and wait until it answers; raises TransientError when it does not in time."""
 
     def loaded(self) -> str | None:
-        """`code` of the version whose processors NiFi runs now; None when that isn't known."""
+        """`code` of the version whose processors NiFi has loaded; None when they were put in place since."""
 
     def load(self, version: Version) -> None:
         """Give NiFi the version's processors and restart it; returns when it answers."""
@@ -55,11 +55,15 @@ class Site(Protocol):
 
 @dataclass(frozen=True)
 class Target:
-    """What shall run: a version and its parameters' values. record: how the ledger notes it."""
+    """What shall run: a version and its parameters' values. record: how the ledger notes it.
+
+    renewed: sensitive parameters whose value is another one than when it was set last.
+    """
 
     version: Version
     values: Mapping[str, str]
     record: Deployed
+    renewed: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -119,10 +123,13 @@ class _Work:
     name: str
     site: Site
     report: Report
+    check: Callable[[], None]  # raises when we may not go on; asked before each step that replaces anything
     changes: list[str] = field(default_factory=list)
+    group: str = ""
     stopped: float = 0.0
     touched: bool = False  # whether anything on the canvas may differ from before
     proven: bool = False  # whether this version has run here: then it isn't to blame when no record passes
+    back: bool = False  # whether this is the way back
 
     def did(self, text: str) -> None:
         self.changes.append(text)
@@ -141,7 +148,8 @@ def plan(target: Target, site: Site) -> Plan:
         wanted = target.version.flow
         change = _difference(group, wanted)
         drain = queues.leading_to_removed(before, wanted)
-        parameters = canvas.differing_parameters(group, declared_parameters(wanted), target.values)
+        declared = declared_parameters(wanted)
+        parameters = canvas.differing_parameters(group, declared, target.values, target.renewed)
         idle = [f"{part}, {part.state.lower()}" for part in canvas.idle(group)]
     return Plan(
         change=change,
@@ -153,11 +161,19 @@ def plan(target: Target, site: Site) -> Plan:
     )
 
 
-def deploy(target: Target, site: Site, ledger: Ledger, report: Report, what: str = "deploy") -> Deployment:
+def deploy(
+    target: Target,
+    site: Site,
+    ledger: Ledger,
+    report: Report,
+    what: str = "deploy",
+    check: Callable[[], None] = lambda: None,
+) -> Deployment:
     """Make the target run and verify it; whatever goes wrong, what ran before runs again, all three parts of it.
 
-    what: deploy, redeploy or rollback, for the history. report: gets a line for each step. Raises TerminalError when
-    the target cannot run, TransientError when NiFi stays away: then the next deploy ends what this one began.
+    what: deploy, redeploy or rollback, for the history. report: gets a line for each step. check: called before each
+    step that replaces anything; what it raises ends the deploy. Raises TerminalError when the target cannot run,
+    TransientError when NiFi stays away: then the next deploy ends what this one began.
     """
     state = ledger.state()
     if state.unfinished:
@@ -167,8 +183,10 @@ def deploy(target: Target, site: Site, ledger: Ledger, report: Report, what: str
         return Deployment(target.version.name, [], 0.0)
     begun = time.monotonic()
     ledger.begin(target.record)
-    proven = state.deployed is None or state.deployed.version == target.version.name
-    work = _Work(_name(target), site, report, proven=proven)
+    ran = [entry.version for entry in (state.deployed, state.previous) if entry]
+    work = _Work(_name(target), site, report, check)
+    work.proven = not ran or target.version.name in ran
+    work.touched = state.unfinished is not None  # by the deploy that did not end
     by, name = target.record.by, target.version.name
     try:
         _insist(target, work)
@@ -177,6 +195,7 @@ def deploy(target: Target, site: Site, ledger: Ledger, report: Report, what: str
         try:
             undone = _undo(target, work, ledger)
         except Exception as trouble:  # noqa: BLE001 - told with what it came from
+            _start_what_can(work)
             ledger.note(what, False, by, name, f"{said}; going back failed too: {trouble}")
             raise TransientError(
                 f"{said}; going back failed too: {trouble}", "deploy again: it ends what this deploy began"
@@ -185,17 +204,16 @@ def deploy(target: Target, site: Site, ledger: Ledger, report: Report, what: str
         if isinstance(error, PipelineError):
             raise type(error)(f"{said}; {undone}", error.remedy) from error
         raise
-    ledger.finish(target.record)
+    ledger.finish(replace(target.record, group=work.group))
     ledger.note(what, True, by, name, "; ".join(work.changes) or "nothing to change")
     return Deployment(name, work.changes, time.monotonic() - begun, work.stopped)
 
 
 def _same(deployed: Deployed | None, wanted: Deployed) -> bool:
     """Whether the ledger says of what runs what it shall say."""
-    return deployed is not None and (deployed.version, deployed.environment, dict(deployed.values)) == (
-        wanted.version,
-        wanted.environment,
-        dict(wanted.values),
+    return deployed is not None and (
+        (deployed.version, deployed.environment, dict(deployed.values), dict(deployed.sealed))
+        == (wanted.version, wanted.environment, dict(wanted.values), dict(wanted.sealed))
     )
 
 
@@ -210,10 +228,16 @@ def _undo(target: Target, work: _Work, ledger: Ledger) -> str:
     store = target.version.store
     before = Target(Version(state.deployed.version, state.deployed.code, store), state.deployed.values, state.deployed)
     work.report(f"going back to version {before.version.name}")
-    work.proven = True
+    work.proven = work.back = True
     _insist(before, work)
     ledger.undo()
     return f"version {before.version.name} runs again"
+
+
+def _start_what_can(work: _Work) -> None:
+    """The way back has failed: whatever is on the canvas now, its sources must not stay stopped."""
+    with suppress(PipelineError), work.site.connected():
+        canvas.set_running(work.group, True)
 
 
 def _insist(target: Target, work: _Work) -> None:
@@ -223,24 +247,28 @@ def _insist(target: Target, work: _Work) -> None:
             with work.site.connected():
                 _bring(target, work)
             return
+        except _Undrained:
+            raise
         except TransientError as error:
             if attempt == _TRIES or not work.touched:
                 raise
             work.report(f"{error}; waiting for NiFi")
-            work.site.answers(_RETURN)
+            work.site.awake(_RETURN)
 
 
 def _bring(target: Target, work: _Work) -> None:
     wanted, site = target.version.flow, work.site
     group = canvas.find_group(work.name)
     if group is not None:
+        work.group = group
         canvas.settled(group, _VALID / 4)  # until its Python processors are loaded, a flow exports differently
-        _drain(group, wanted, work)
-    if missing := site.unregistered(target.version.schemas):
+        _make_room(group, wanted, work)
+    if not work.back and (missing := site.unregistered(target.version.schemas)):
         site.register({name: target.version.schemas[name] for name in missing})
         work.did(f"registered {_listed(missing)}")
     stopped = None
     if site.loaded() != target.version.code:
+        _may_go_on(work)
         work.touched = True
         if group is not None:
             stopped = _stop(group, work)
@@ -249,20 +277,26 @@ def _bring(target: Target, work: _Work) -> None:
         work.did("loaded the processors")
         group = canvas.find_group(work.name)
     if group is None:
+        _may_go_on(work)
         work.touched = True
         group = canvas.import_flow(wanted, target.values)
         work.did("imported")
     elif not (change := _difference(group, wanted)).empty:
         work.touched = True
         if stopped is None and change.adds_components:
-            stopped = _stop(group, work)  # or FlowFiles wait in new queues, and there is no way back
+            stopped = _stop(group, work)  # or FlowFiles wait in new queues of a version that may never run
+        _may_go_on(work)
         canvas.replace(group, wanted, target.values)
         work.did(f"replaced in place ({change.summary()})")
+    work.group = group
     declared = declared_parameters(wanted)
-    if canvas.differing_parameters(group, declared, target.values):
+    if canvas.differing_parameters(group, declared, target.values, target.renewed):
         work.touched = True
-        changed = canvas.set_parameters(group, declared, target.values)
+        changed = canvas.set_parameters(group, declared, target.values, target.renewed)
         work.did(f"set {_listed(changed)}")
+    if enabled := canvas.enable_services(group, _START):
+        work.touched = True
+        work.did(f"enabled {_listed(enabled)}")
     _wait_valid(group)
     watch = site.watch()
     if started := canvas.start(group, _START):
@@ -279,33 +313,75 @@ def _bring(target: Target, work: _Work) -> None:
             raise TerminalError(complaint, "./scripts/pipeline logs nifi says more")
 
 
-def _drain(group: str, wanted: dict[str, Any], work: _Work) -> None:
-    """Let those queues run empty that the replace would have to remove; sources never stay stopped when they don't."""
+class _Undrained(TransientError):
+    """Raised when a queue does not run empty in time; trying again at once would not help."""
+
+
+def _make_room(group: str, wanted: dict[str, Any], work: _Work) -> None:
+    """See that the queues are empty which the replace has to remove.
+
+    On the way back, what waits before a processor that only the failed version has would wait for ever: it is handed to
+    where the version before sends it.
+    """
     exported = canvas.export(group)
     removed = queues.removed(exported, wanted)
-    if not removed or (canvas.stands_still(group) and not removed.keys() & canvas.queued(group).keys()):
+    holding = removed.keys() & canvas.queued(group).keys()
+    if not removed or (not holding and canvas.stands_still(group)):
         return
-    draining = queues.leading_to_removed(exported, wanted)
-    work.report(f"draining {_listed(sorted(set(draining.values())))}")
-    sources = canvas.stop_sources(group)
+    if work.back and holding:
+        _hand_over(group, exported, wanted, work)
+    else:
+        _drain(group, queues.leading_to_removed(exported, wanted), work)
+
+
+def _drain(group: str, draining: Mapping[str, str], work: _Work) -> None:
+    """Stop the sources until these queues are empty; when that does not happen in time, start them again."""
+    _may_go_on(work)
+    names = _listed(sorted(set(draining.values())))
+    work.report(f"draining {names}")
+    before, work.touched = work.touched, True
+    sources = canvas.sources(group)
+    canvas.stop_all(group, sources)
     try:
-        deadline = time.monotonic() + _DRAIN
-        quiet = 0
-        while quiet < 2:
-            waiting = {draining[i]: count for i, count in canvas.queued(group).items() if i in draining}
-            quiet = 0 if waiting or canvas.working(group, sources) else quiet + 1
-            if waiting and time.monotonic() > deadline:
-                held = ", ".join(f"{name!r} holds {count} FlowFiles" for name, count in waiting.items())
-                raise TransientError(
-                    f"the queue does not drain within {_DRAIN:.0f} s: {held}",
-                    "mend what does not take them, or empty the queue on the canvas; then deploy again",
-                )
-            time.sleep(0.25)
+        _wait_empty(group, draining, sources)
     except BaseException:
-        canvas.start_sources(group, sources)
+        canvas.start_all(group, sources)
+        work.touched = before
         raise
-    work.touched = True
-    work.did(f"drained {_listed(sorted(set(draining.values())))}")
+    work.did(f"drained {names}")
+
+
+def _hand_over(group: str, exported: dict[str, Any], wanted: dict[str, Any], work: _Work) -> None:
+    _stop(group, work)
+    canvas.replace(group, queues.handed_over(exported, wanted), {})
+    going_on = queues.kept_processors(exported, wanted) - set(canvas.sources(group))
+    canvas.start_all(group, going_on)
+    try:
+        _wait_empty(group, queues.removed(exported, wanted), [])
+    finally:
+        canvas.stop(group, _STOP)
+    work.did("handed over what waited in queues of the failed version")
+
+
+def _wait_empty(group: str, draining: Mapping[str, str], sources: Sequence[str]) -> None:
+    deadline = time.monotonic() + _DRAIN
+    quiet = 0
+    while quiet < 2:
+        waiting = {draining[i]: count for i, count in canvas.queued(group).items() if i in draining}
+        quiet = 0 if waiting or canvas.working(group, sources) else quiet + 1
+        if not quiet and time.monotonic() > deadline:
+            held = ", ".join(f"{name!r} holds {count} FlowFiles" for name, count in waiting.items())
+            raise _Undrained(
+                f"the queue does not drain within {_DRAIN:.0f} s: {held or 'a source does not end its work'}",
+                "mend what does not take them, or empty the queue on the canvas; then deploy again",
+            )
+        time.sleep(0.25)
+
+
+def _may_go_on(work: _Work) -> None:
+    """The way back is gone to its end, whoever holds the flow by now."""
+    if not work.back:
+        work.check()
 
 
 def _stop(group: str, work: _Work) -> float:

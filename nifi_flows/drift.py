@@ -42,8 +42,8 @@ def _files(version: Version, site: Site) -> Iterator[str]:
 
 def _not_running(group: str) -> Iterator[str]:
     """Disabled parts are left out: the flow itself says of them that they are, so the canvas' difference tells."""
-    for part in canvas.parts(group):
+    for part in filter(lambda one: one.meant_to_run, canvas.parts(group)):
         if part.validation == "INVALID":
             yield f"{part} is invalid: {'; '.join(part.errors)}"
-        elif not part.running and (part.state != "DISABLED" or part.service):
+        elif not part.running:
             yield f"{part} is {part.state.lower()}"

@@ -1,5 +1,6 @@
 """Somebody holds the flow: they work on the canvas, and nothing is to be healed over their heads."""
 
+import getpass
 import os
 import unicodedata
 from dataclasses import dataclass
@@ -23,6 +24,11 @@ class Hold:
     who: str
     why: str
     since: Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+def whoever() -> str:
+    """Who we are to the hold, the lock and the history: PIPELINE_ACTOR, as Airflow's tasks have it, or the user."""
+    return os.environ.get("PIPELINE_ACTOR") or getpass.getuser()
 
 
 def hold(path: Path, who: str, why: str, now: datetime) -> Hold:

@@ -17,8 +17,9 @@ _KEPT = 200  # events in the history
 class Deployed:
     """A version with the values that it runs with. values: of the parameters, without sensitive ones.
 
-    overrides: those values that were given by hand and not by the environment. commit: that git was at, None without
-    git. at: ISO 8601, UTC.
+    overrides: those values that were given by hand and not by the environment. sealed: a keyed digest of each sensitive
+    value. group: id on the canvas. source: what was deployed, such as a commit. commit: that git's HEAD was at then,
+    None without git. at: ISO 8601, UTC.
     """
 
     version: str
@@ -26,6 +27,9 @@ class Deployed:
     environment: str
     values: Mapping[str, str]
     overrides: Mapping[str, str] = field(default_factory=dict)
+    sealed: Mapping[str, str] = field(default_factory=dict)
+    group: str = ""
+    source: str = ""
     commit: str | None = None
     by: str = ""
     at: str = ""

@@ -1,5 +1,6 @@
 """Which queues have to run empty before a flow can be replaced by another."""
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -27,6 +28,42 @@ def leading_to_removed(exported: Mapping[str, Any], wanted: Mapping[str, Any]) -
             found[connection["identifier"]] = connection
             waiting += [c for c in present if c["destination"]["id"] == connection["source"]["id"]]
     return _named(found.values())
+
+
+def handed_over(exported: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """The flow as exported, but what waits for a component that is not wanted waits for a wanted one instead.
+
+    For the one to which the wanted flow sends what comes from the same place, so that nothing queued has to stay with
+    what is about to be removed. Queues for which there is none stay as they are.
+    """
+    flow = copy.deepcopy(dict(exported))
+    onward = list(_connections(wanted))
+    present = list(_connections(exported))
+    kept = {end["id"] for c in onward for end in (c["source"], c["destination"])}
+
+    def goal(connection: Mapping[str, Any], seen: frozenset[str]) -> Mapping[str, Any] | None:
+        source = connection["source"]["id"]
+        named = set(connection.get("selectedRelationships") or [])
+        for other in onward:
+            if other["source"]["id"] == source and named & set(other.get("selectedRelationships") or named):
+                return other["destination"]  # type: ignore[no-any-return]
+        leading = [c for c in present if c["destination"]["id"] == source and c["identifier"] not in seen]
+        goals = (goal(c, seen | {c["identifier"]}) for c in leading)
+        return next((found for found in goals if found), None)
+
+    for connection in _connections(flow):
+        if connection["destination"]["id"] not in kept:
+            found = goal(connection, frozenset({connection["identifier"]}))
+            if found:
+                connection["destination"] = dict(found)  # type: ignore[index]
+    return flow
+
+
+def kept_processors(exported: Mapping[str, Any], wanted: Mapping[str, Any]) -> set[str]:
+    """Ids on the canvas of the processors that the wanted flow has too."""
+    names = {p["identifier"] for group in groups(wanted) for p in group.contents.get("processors") or []}
+    present = (p for group in groups(exported) for p in group.contents.get("processors") or [])
+    return {p["instanceIdentifier"] for p in present if p["identifier"] in names}
 
 
 def _named(connections: Iterable[Mapping[str, Any]]) -> dict[str, str]:

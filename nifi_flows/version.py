@@ -67,11 +67,14 @@ def make(tree: Path, flow: str, store: Path) -> Version:
     sources, definition_file = _sources(tree, flow)
     name, code = _names(sources, definition_file)
     version = Version(name, code, store)
-    if not (version.processors / "NAR-INF").is_dir():
-        version.processors.parent.mkdir(parents=True, exist_ok=True)
-        _told(lambda: bundle.build(version.processors, sources))
-        manifest = {str(path): digest for path, digest in _digests(version.processors)}
-        (version.processors / _MANIFEST).write_text(json.dumps(manifest))
+    if changed_files(version):
+        with tempfile.TemporaryDirectory(dir=_made(version.processors.parent), prefix=".made-") as temporary:
+            fresh = Path(temporary, "processors")
+            _told(lambda: bundle.build(fresh, sources))
+            (fresh / _MANIFEST).write_text(json.dumps(dict(_digests(fresh))))
+            if version.processors.exists():
+                os.rename(version.processors, Path(temporary, "changed"))
+            os.rename(fresh, version.processors)
     if not version.folder.is_dir():
         with tempfile.TemporaryDirectory(dir=store, prefix=".version-") as temporary:
             fresh = Path(temporary, "made")
@@ -79,14 +82,26 @@ def make(tree: Path, flow: str, store: Path) -> Version:
             shutil.copy(definition_file, fresh / "flow.json")
             for path in sources.contracts():
                 shutil.copy(path, fresh / "schemas" / path.name)
-            version.folder.parent.mkdir(exist_ok=True)
-            os.rename(fresh, version.folder)
+            os.rename(fresh, _made(version.folder.parent) / version.name)
     return version
 
 
 def name_of(tree: Path, flow: str) -> str:
     """The name of the version that a source tree holds, without storing it. Raises TerminalError as `make`."""
     return _names(*_sources(tree, flow))[0]
+
+
+def source_of(repository: Path, revision: str | None) -> str:
+    """What is deployed, for people: the commit, with a word when the files are not quite its. Empty without git."""
+    try:
+        found = commit(repository, revision or "HEAD")
+    except TerminalError:
+        return ""
+    if revision is not None:
+        return found
+    asked = ["git", "-C", str(repository), "status", "--porcelain", "--", _FLOWS, _PACKAGE, _LOCK]
+    changed = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+    return f"{found} and changes to it" if changed else found
 
 
 def stored(store: Path, name: str, code: str) -> Version:
@@ -101,15 +116,18 @@ def prune(store: Path, keep: Iterable[Version]) -> None:
     """Remove all stored versions but these."""
     kept = list(keep)
     for folder, names in (("versions", {v.name for v in kept}), ("processors", {v.code for v in kept})):
-        for path in (store / folder).glob("*"):
+        for path in (store / folder).glob("[!.]*"):
             if path.name not in names:
                 shutil.rmtree(path, ignore_errors=True)
 
 
 def changed_files(version: Version) -> list[str]:
     """Files of the folder that NiFi loads which are not as they were made; [] when all are."""
-    made = json.loads((version.processors / _MANIFEST).read_text())
-    found = {str(path): digest for path, digest in _digests(version.processors)}
+    try:
+        made = json.loads((version.processors / _MANIFEST).read_text())
+    except (OSError, ValueError):
+        return [_MANIFEST]
+    found = dict(_digests(version.processors))
     return sorted(path for path in {*made, *found} if made.get(path) != found.get(path))
 
 
@@ -181,7 +199,12 @@ def _told(make: Any) -> str:
         raise TerminalError(str(error), error.remedy) from error
 
 
-def _digests(folder: Path) -> Iterator[tuple[Path, str]]:
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _digests(folder: Path) -> Iterator[tuple[str, str]]:
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name != _MANIFEST and "__pycache__" not in path.parts:
-            yield path.relative_to(folder), hashlib.sha256(path.read_bytes()).hexdigest()
+            yield str(path.relative_to(folder)), hashlib.sha256(path.read_bytes()).hexdigest()

@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import typer
 from rich.table import Table
 
-from nifi_flows import connection
+from nifi_flows import connection, hold
 from nifi_flows.errors import TerminalError, TransientError
 from scripts.commands import console
 from scripts.commands.cqlsh import cqlsh_output
@@ -61,13 +61,20 @@ def run(
         _step("Deploying the flow")
         with connection.connected(made.nifi):
             connection.allow_deploying()
-        deployed = flows.deploy(configured, overrides=wanted, report=_say)
-        if not deployed.changes:
-            _say("nothing to change")
+        _deploy(configured, wanted)
         _watch(made, begun)
         if airflow:
             _start_airflow(made)
     _show(made)
+
+
+def _deploy(configured: settings.Settings, wanted: Mapping[str, str | None]) -> None:
+    """A flow that somebody else holds stays as it is; the stack runs all the same."""
+    holder = flows.held(configured)
+    if holder is not None and holder.who != hold.whoever() and not wanted:
+        _say(f"not deployed, since {holder.who} holds it: {holder.why}")
+    elif not flows.deploy(configured, overrides=wanted, report=_say).changes:
+        _say("nothing to change")
 
 
 def _run_parameters(

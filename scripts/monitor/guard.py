@@ -54,8 +54,10 @@ def decide(settings: "Settings", record_json: Any) -> Decision:
         return Decision(False, str(error))
     held, deploying = flows.held(settings), flows.deploying(settings)
     busy = f"{held.who} holds the flow: {held.why}" if held else f"{deploying} deploys now" if deploying else None
+    unfinished = flows.unfinished(settings)
+    cut = f"the deploy of {unfinished.version} by {unfinished.by} did not end" if unfinished else None
     history, heals = flows.history(settings), flows.heals(settings)
-    return decision(record, history, busy, heals, limits.load().guard, datetime.now(UTC))
+    return decision(record, history, busy, heals, limits.load().guard, datetime.now(UTC), cut)
 
 
 def decision(
@@ -65,18 +67,22 @@ def decision(
     heals: bool,
     thresholds: limits.Guard,
     now: datetime,
+    cut: str | None = None,
 ) -> Decision:
-    """history: the oldest first. busy: who holds or deploys the flow, None when nobody does. now: with a time zone."""
+    """history: the oldest first. busy: who holds or deploys the flow, None when nobody does. now: with a time zone.
+
+    cut: which deploy was begun and did not end, None when all did; it may have left NiFi stopped.
+    """
     ill = {area: check for area, check in record.checks.items() if check.verdict == "ill"}
     healable = {area: check for area, check in ill.items() if check.healable}
-    if not healable and not record.new_version:
+    if not healable and not record.new_version and not cut:
         named = f"; ill, but not to be healed by a deploy: {', '.join(ill)}" if ill else ""
         return Decision(False, f"nothing that a deploy would heal, no new version in git{named}")
     if busy:
         return Decision(False, one_line(busy))
     if not heals:
         return Decision(False, "this environment is not deployed by itself; ./scripts/pipeline flow deploy does it")
-    if record.checks["nifi"].verdict != "ok":
+    if record.checks["nifi"].verdict != "ok" and not cut:
         return Decision(False, "NiFi does not answer, so nothing can be deployed")
     if history and _at(history[-1]) >= record.at:
         return Decision(False, f"the last {history[-1].what} is newer than this look: look again first")
@@ -85,6 +91,8 @@ def decision(
     if len(own) >= thresholds.heals:
         often = f"{len(own)} times in the last {thresholds.window_minutes:g} minutes"
         return Decision(False, f"deployed by itself {often}, and that has to do: somebody must look")
+    if cut:
+        return Decision(True, one_line(cut))
     refused = ""
     if record.new_version:
         refused = _refused(record.new_version, history)

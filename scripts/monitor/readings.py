@@ -127,6 +127,8 @@ def _run(group: str) -> tuple[str, bool | None, float]:
 
 def ill(part: Part) -> str:
     """What is wrong with a component, in words; empty when nothing is."""
+    if not part.meant_to_run:
+        return ""
     if part.ghost:
         return f"{part} has no code: NiFi does not know its type"
     if part.validation == "VALIDATING":

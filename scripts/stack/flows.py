@@ -1,13 +1,12 @@
 """The flow of this stack: what the command line and Airflow both call to deploy it, watch it and bring it back."""
 
-import getpass
-import os
+import hashlib
+import hmac
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from nifi_flows import canonical, canvas, environments, hold, inventory, lease, lint, version
 from nifi_flows import deploy as engine
@@ -22,9 +21,10 @@ from nifi_flows.version import Version
 from scripts.bootstrap import ROOT
 from scripts.stack import credentials, names
 from scripts.stack.settings import Settings
-from scripts.stack.site import LocalSite
+from scripts.stack.site import LocalSite, place
 
 _VERSION = "flow.version"  # the parameter that names the version on the canvas and in every row
+_START = 240.0  # seconds that NiFi may take to answer
 _SECRETS = "parameters.toml"  # sensitive parameters, among the stack's other secrets
 Report = Callable[[str], None]
 
@@ -34,17 +34,15 @@ def folder(settings: Settings) -> Path:
     return settings.flows / names.FLOW_NAME
 
 
-def make(settings: Settings, revision: str | None = None, tree: Path = Path(ROOT)) -> Version:
-    """Store the version that a source tree, or a git revision of it, holds. Raises TerminalError when it holds none."""
-    if revision is None:
-        return version.make(tree, names.FLOW_NAME, folder(settings))
-    with version.at_revision(tree, revision) as files:
-        return version.make(files, names.FLOW_NAME, folder(settings))
+def make(settings: Settings, tree: Path = Path(ROOT)) -> Version:
+    """Store the version that a source tree holds. Raises TerminalError when it holds none."""
+    return version.make(tree, names.FLOW_NAME, folder(settings))
 
 
 def plan(settings: Settings, *, revision: str | None = None, tree: Path = Path(ROOT)) -> Plan:
     """What `deploy` would do. Changes nothing; raises what `deploy` raises before it touches anything."""
-    target = _checked(settings, make(settings, revision, tree), _merged(settings, {}))
+    with _files(revision, tree) as files:
+        target = _checked(settings, make(settings, files), files, {}, _source(revision, tree))
     return engine.plan(target, _site(settings))
 
 
@@ -62,24 +60,34 @@ def deploy(
     each step. Raises TerminalError when it cannot run, is held or does not verify, and then what ran before runs again;
     TransientError when somebody else deploys, a queue does not drain, or an engine stays away.
     """
-    with _alone(settings, "deploy", report) as step:
-        target = _checked(settings, make(settings, revision, tree), _merged(settings, overrides or {}))
-        return _brought(settings, target, "deploy", step)
+    with (
+        _alone(settings, "deploy", report) as check,
+        _files(revision, tree) as files,
+        _noted(settings, "deploy", files),
+    ):
+        target = _checked(settings, make(settings, files), files, overrides or {}, _source(revision, tree))
+        return _brought(settings, target, "deploy", report, check)
 
 
 def redeploy(settings: Settings, report: Report = lambda line: None) -> Deployment:
     """Make run again what was deployed, as it was. Raises as `deploy`, and when nothing was deployed."""
-    return _again(settings, "redeploy", _deployed(settings), report)
+    with _alone(settings, "redeploy", report) as check:
+        entry = _deployed(settings)
+        return _again(settings, "redeploy", entry, entry.overrides, report, check)
 
 
 def rollback(settings: Settings, report: Report = lambda line: None) -> Deployment:
-    """Deploy the version that ran before the present one. Raises as `deploy`, and when there was none."""
-    previous = _ledger(settings).state().previous
-    if previous is None:
-        raise TerminalError(
-            "there is no version before the present one", "./scripts/pipeline flow deploy --revision REV"
-        )
-    return _again(settings, "rollback", previous, report)
+    """Deploy the version that ran before the present one; a pull run that was asked for goes on.
+
+    Raises as `deploy`, and when there was none.
+    """
+    with _alone(settings, "rollback", report) as check:
+        state = _ledger(settings).state()
+        if state.previous is None or state.deployed is None:
+            raise TerminalError(
+                "there is no version before the present one", "./scripts/pipeline flow deploy --revision REV"
+            )
+        return _again(settings, "rollback", state.previous, state.deployed.overrides, report, check)
 
 
 def drift(settings: Settings) -> list[str]:
@@ -97,32 +105,34 @@ def export(settings: Settings) -> str:
 def save_edit(settings: Settings, besides: Version | None = None) -> Path | None:
     """Keep what somebody changed on the canvas: a folder with flow.json and diff.md. None when nobody did.
 
-    besides: a version that is known, such as one that is about to be deployed: being like it is no edit.
+    besides: a version that is about to be deployed: that the canvas is like it already is no edit.
     """
     state = _ledger(settings).state()
     if state.deployed is None:
         return None
-    known = [state.deployed, *([state.unfinished] if state.unfinished else [])]
     with _site(settings).connected():
         group = canvas.find_group(names.FLOW_NAME)
         if group is None:
             return None
         exported = canvas.export(group)
-    for entry in known:
-        if compare(with_values(_stored(settings, entry).flow, entry.values), exported).empty:
-            return None
-    if besides is not None and compare(besides.flow, canonical.structure(exported)).empty:
+    before, values = _stored(settings, state.deployed).flow, state.deployed.values
+    known = [(before, values)]
+    if besides is not None:
+        known.append((besides.flow, values))
+    if state.unfinished is not None:  # which may have come as far as the flow, and not to its values
+        unfinished = _stored(settings, state.unfinished).flow
+        known += [(unfinished, values), (unfinished, state.unfinished.values)]
+    if any(compare(with_values(flow, given), exported).empty for flow, given in known):
         return None
     edits = folder(settings) / "edits"
     text = canonical.dumps(exported)
     last = max(edits.glob("*/flow.json"), default=None)
     if last is not None and last.read_text(encoding="utf-8") == text:
         return last.parent
-    place = edits / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    place = edits / datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
     place.mkdir(parents=True, exist_ok=True)
     (place / "flow.json").write_text(text, encoding="utf-8")
-    before = with_values(_stored(settings, state.deployed).flow, state.deployed.values)
-    (place / "diff.md").write_text(compare(before, exported).as_markdown(), encoding="utf-8")
+    (place / "diff.md").write_text(compare(with_values(before, values), exported).as_markdown(), encoding="utf-8")
     return place
 
 
@@ -171,44 +181,136 @@ def history(settings: Settings) -> list[Event]:
 
 
 @contextmanager
-def _alone(settings: Settings, what: str, report: Report) -> Iterator[Report]:
-    """Nobody else holds the flow, and nobody else deploys it meanwhile; what it yields makes sure before each step."""
+def _alone(settings: Settings, what: str, report: Report) -> Iterator[Callable[[], None]]:
+    """Nobody else holds the flow, and nobody else deploys it; what it yields raises as soon as that is no longer so."""
+    _refuse_held(settings)
+    with lease.hold_lease(folder(settings) / "lock.json", hold.whoever(), what) as taken:
+        if taken.took_over:
+            report(f"took the lock over from {taken.took_over}")
+
+        def check() -> None:
+            taken.check()
+            _refuse_held(settings)
+
+        yield check
+
+
+def _refuse_held(settings: Settings) -> None:
     holder = held(settings)
-    if holder is not None and holder.who != _who():
+    if holder is not None and holder.who != hold.whoever():
         raise TerminalError(
             f"{holder.who} holds the flow since {holder.since:%Y-%m-%d %H:%M} UTC: {holder.why}",
             "ask them, or end it: ./scripts/pipeline flow release",
         )
-    with lease.hold_lease(folder(settings) / "lock.json", _who(), what) as taken:
-        if taken.took_over:
-            report(f"took the lock over from {taken.took_over}")
-
-        def step(line: str) -> None:
-            taken.check()
-            report(line)
-
-        yield step
 
 
-def _again(settings: Settings, what: str, entry: Deployed, report: Report) -> Deployment:
-    with _alone(settings, what, report) as step:
-        made = _stored(settings, entry)
-        secret = environments.sensitive_values(parameters(made.flow), settings.secrets / _SECRETS)
-        record = replace(entry, by=_who(), at=now())
-        return _brought(settings, Target(made, {**entry.values, **secret}, record), what, step)
+@contextmanager
+def _files(revision: str | None, tree: Path) -> Iterator[Path]:
+    """The source tree itself, or that of a revision of it."""
+    if revision is None:
+        yield tree
+        return
+    with version.at_revision(tree, revision) as files:
+        yield files
 
 
-def _brought(settings: Settings, target: Target, what: str, report: Report) -> Deployment:
-    edit = save_edit(settings, target.version)
-    if edit is not None:
-        report(f"saved what was changed on the canvas: {edit}")
-    _check_fits(settings, target)
+def _source(revision: str | None, tree: Path) -> str:
+    return version.source_of(tree, revision)
+
+
+@contextmanager
+def _noted(settings: Settings, what: str, files: Path) -> Iterator[None]:
+    """Note what is refused before anything was begun, too: a guard has to know what was tried."""
     ledger = _ledger(settings)
-    done = engine.deploy(target, _site(settings), ledger, report, what)
-    state = ledger.state()
-    kept = [entry for entry in (state.deployed, state.previous) if entry is not None]
-    version.prune(folder(settings), [Version(entry.version, entry.code, folder(settings)) for entry in kept])
+    before = ledger.history()
+    try:
+        yield
+    except TerminalError as error:
+        if ledger.history() == before:
+            try:
+                name = version.name_of(files, names.FLOW_NAME)
+            except TerminalError:
+                name = "none"
+            ledger.note(what, False, hold.whoever(), name, str(error))
+        raise
+
+
+def _again(
+    settings: Settings,
+    what: str,
+    entry: Deployed,
+    overrides: Mapping[str, str],
+    report: Report,
+    check: Callable[[], None],
+) -> Deployment:
+    """Bring back what the ledger knows, with its values but these."""
+    made = _restored(settings, entry)
+    declared = parameters(made.flow)
+    secret = environments.sensitive_values(declared, settings.secrets / _SECRETS)
+    given = {name: value for name, value in overrides.items() if name in declared}
+    values = {**entry.values, **given}
+    record = replace(
+        entry, values=values, overrides=given, sealed=_sealed(settings, secret), by=hold.whoever(), at=now()
+    )
+    target = Target(made, {**values, **secret}, record, _renewed(settings, record))
+    done = _brought(settings, target, what, report, check)
+    if not done.changes:  # a guard has to know that it was tried, and that it mends nothing
+        _ledger(settings).note(what, True, hold.whoever(), made.name, "nothing to change")
     return done
+
+
+def _restored(settings: Settings, entry: Deployed) -> Version:
+    """A stored version, made anew from its sources where the files that NiFi loads were changed."""
+    made = _stored(settings, entry)
+    changed = version.changed_files(made)
+    if not changed:
+        return made
+    for revision in (None, entry.commit):
+        with suppress(TerminalError), _files(revision, Path(ROOT)) as files:
+            if version.name_of(files, names.FLOW_NAME) == entry.version:
+                made = make(settings, files)
+                place(settings, made)  # so NiFi has to load it again
+                return made
+    raise TerminalError(
+        f"processor file {changed[0]} was changed, and the sources of version {entry.version} are gone",
+        "./scripts/pipeline flow deploy brings the version of the files as they are",
+    )
+
+
+def _brought(settings: Settings, target: Target, what: str, report: Report, check: Callable[[], None]) -> Deployment:
+    ledger, site = _ledger(settings), _site(settings)
+    if ledger.state().unfinished:
+        site.awake(_START)  # its deploy may have ended while NiFi was stopped
+    _refuse_lost(settings)
+    _check_fits(settings, target)
+
+    def keep() -> None:
+        check()
+        edit = save_edit(settings, target.version)
+        if edit is not None and edit not in kept:
+            kept.append(edit)
+            report(f"saved what was changed on the canvas: {edit}")
+
+    kept: list[Path] = []
+    keep()
+    done = engine.deploy(target, site, ledger, report, what, keep)
+    state = ledger.state()
+    entries = [entry for entry in (state.deployed, state.previous) if entry is not None]
+    version.prune(folder(settings), [Version(entry.version, entry.code, folder(settings)) for entry in entries])
+    return done
+
+
+def _refuse_lost(settings: Settings) -> None:
+    """A group that somebody renamed or moved is still there, with its queues: importing would make a second one."""
+    known = deployed(settings)
+    if known is None or not known.group:
+        return
+    with _site(settings).connected():
+        if canvas.find_group(names.FLOW_NAME) is None and (name := canvas.name_of(known.group)) is not None:
+            raise TerminalError(
+                f"the flow's process group is called {name!r} now, or is in another group",
+                f"call it {names.FLOW_NAME!r} again, on the outermost canvas, or delete it",
+            )
 
 
 def _check_fits(settings: Settings, target: Target) -> None:
@@ -233,46 +335,55 @@ def _refuse(findings: Iterable[lint.Finding]) -> None:
         raise TerminalError(f"lint refuses the flow: {errors[0]}{more}", errors[0].remedy)
 
 
-def _checked(settings: Settings, made: Version, overrides: Mapping[str, str]) -> Target:
+def _checked(
+    settings: Settings, made: Version, files: Path, overrides: Mapping[str, str | None], source: str
+) -> Target:
     """The version with the environment's values, after lint. Raises TerminalError before anything is touched."""
-    values = _resolved(settings, made.flow, overrides) | {_VERSION: made.name}
-    _refuse(lint.lint(made.flow, lint.load_config(names.LINT), processors=made.processors))
-    declared = parameters(made.flow)
-    shown = {name: value for name, value in values.items() if not declared[name].get("sensitive")}
+    flow_files = files / "nifi_flows" / names.FLOW_NAME
+    _refuse(lint.lint(made.flow, lint.load_config(flow_files / names.LINT.name), processors=made.processors))
+    known, declared = deployed(settings), parameters(made.flow)
+    merged = {**(known.overrides if known else {}), **overrides}
+    given = {name: value for name, value in merged.items() if value is not None}
+    unknown = sorted(set(given) - set(declared))
+    if unknown:
+        raise TerminalError(f"the flow has no parameter {', '.join(unknown)}", f"it has {', '.join(sorted(declared))}")
+    environment = environments.resolve(
+        environments.load(flow_files / names.ENVIRONMENTS.name),
+        settings.environment,
+        {"kafka": settings.kafka, "registry": settings.registry, "source": settings.source},
+        declared,
+        given=(_VERSION, *given),
+        secrets=settings.secrets / _SECRETS,
+    )
+    values = {**environment.values, **given, _VERSION: made.name}
+    secret = {name: value for name, value in values.items() if declared[name].get("sensitive")}
     record = Deployed(
         version=made.name,
         code=made.code,
         environment=settings.environment,
-        values=shown,
-        overrides=dict(overrides),
+        values={name: value for name, value in values.items() if name not in secret},
+        overrides=given,
+        sealed=_sealed(settings, secret),
+        source=source,
         commit=_head(),
-        by=_who(),
+        by=hold.whoever(),
         at=now(),
     )
-    return Target(made, values, record)
+    return Target(made, values, record, _renewed(settings, record))
 
 
-def _resolved(settings: Settings, flow: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[str, str]:
-    declared = parameters(flow)
-    unknown = sorted(set(overrides) - set(declared))
-    if unknown:
-        raise TerminalError(f"the flow has no parameter {', '.join(unknown)}", f"it has {', '.join(sorted(declared))}")
-    places = {"kafka": settings.kafka, "registry": settings.registry, "source": settings.source}
-    environment = environments.resolve(
-        environments.load(names.ENVIRONMENTS),
-        settings.environment,
-        places,
-        declared,
-        given=(_VERSION, *overrides),
-        secrets=settings.secrets / _SECRETS,
-    )
-    return {**environment.values, **overrides}
+def _sealed(settings: Settings, secret: Mapping[str, str]) -> dict[str, str]:
+    """What tells whether a sensitive value is another one, and nothing of the value."""
+    key = credentials.ensure(settings.secrets).nifi_sensitive_key.encode()
+    return {
+        name: hmac.new(key, f"{name}={value}".encode(), hashlib.sha256).hexdigest() for name, value in secret.items()
+    }
 
 
-def _merged(settings: Settings, overrides: Mapping[str, str | None]) -> dict[str, str]:
+def _renewed(settings: Settings, record: Deployed) -> list[str]:
     known = deployed(settings)
-    merged = {**(known.overrides if known else {}), **overrides}
-    return {name: value for name, value in merged.items() if value is not None}
+    before = known.sealed if known else {}
+    return [name for name, seal in record.sealed.items() if before.get(name) != seal]
 
 
 def _deployed(settings: Settings) -> Deployed:
@@ -306,7 +417,3 @@ def _head() -> str | None:
         return version.commit(Path(ROOT), "HEAD")
     except TerminalError:
         return None
-
-
-def _who() -> str:
-    return os.environ.get("PIPELINE_ACTOR") or getpass.getuser()

@@ -20,7 +20,8 @@ from scripts.stack.settings import Settings
 from scripts.stack.supervise import Supervisor
 
 _TOPICS = {path.stem: topic for topic, path in names.SCHEMAS.items()}
-_RESTART = 240.0  # seconds that NiFi may take to answer again
+_RESTART = 300.0  # seconds that NiFi may take to answer again
+_HUNG = 120  # seconds after its start; seldom, NiFi 2.3 and py4j wait for each other while the flow is loaded, for ever
 _SAVED = 2.0  # seconds in which NiFi writes down what was changed last; what runs counts as stopped before that
 _RECORD = 20.0  # seconds in which a record should have passed
 
@@ -39,13 +40,16 @@ class LocalSite:
             connection.NiFi(self._settings.nifi, made.ca, made.admin_certificate, made.admin_key)
         )
 
-    def answers(self, patience: float) -> None:
+    def awake(self, patience: float) -> None:
+        self._supervisor.start_engine("nifi")
         deadline = time.monotonic() + patience
         while True:
             try:
                 nifi.ready(self._settings, self._credentials)
                 return
             except requests.RequestException as error:
+                if self._supervisor.uptime("nifi") > _HUNG:
+                    self._supervisor.restart_engine("nifi")
                 if time.monotonic() > deadline:
                     raise TransientError(
                         f"NiFi does not answer after {patience:.0f} s: {type(error).__name__}",
@@ -66,7 +70,7 @@ class LocalSite:
         place(self._settings, version)
         time.sleep(_SAVED)
         self._supervisor.restart_engine("nifi")
-        self.answers(_RESTART)
+        self.awake(_RESTART)
 
     def unregistered(self, schemas: Mapping[str, str]) -> list[str]:
         missing = []
@@ -81,13 +85,14 @@ class LocalSite:
             registry.register(self._settings, _subject(name), schema)
 
     def watch(self) -> Callable[[Callable[[str], None]], str | None]:
-        before = hops.length(self._settings, names.PAGES)
         told = max(canvas.complaints(), default=0)
+        before = self._pages()
 
         def wait(report: Callable[[str], None]) -> str | None:
             deadline = time.monotonic() + _RECORD
             while time.monotonic() < deadline:
-                if hops.length(self._settings, names.PAGES) > before:
+                pages = self._pages()
+                if before is not None and pages is not None and pages > before:
                     report("verified: records flow")
                     return None
                 if hops.at_rest(hops.flow(names.FLOW_NAME)):
@@ -97,10 +102,19 @@ class LocalSite:
             for number, complaint in canvas.complaints().items():
                 if number > told:
                     return f"no record passed in {_RECORD:.0f} s: {' '.join(complaint.split())[:300]}"
+            if before is None or pages is None:
+                return "whether records pass cannot be told: Kafka does not answer"
             report(f"no record passed in {_RECORD:.0f} s, and nothing complains: the source may give none")
             return None
 
         return wait
+
+    def _pages(self) -> int | None:
+        """Pages that were published so far, None when Kafka does not tell."""
+        try:
+            return hops.length(self._settings, names.PAGES)
+        except TransientError:
+            return None
 
 
 def place(settings: Settings, version: Version) -> None:

@@ -142,7 +142,8 @@ def test_rollback_brings_the_version_before_it(stack: LocalStack, tmp_path: Path
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (versions.never_valid, "'Never valid' is not valid"),
+        (versions.never_valid, "'NeverValid' is not valid"),
+        (versions.takes_nothing, "no record passed"),
         (versions.unwritten_field, "no record passed"),
     ],
 )
@@ -156,9 +157,42 @@ def test_a_version_that_cannot_run_is_rolled_back_by_itself(
             flows.deploy(stack.settings, tree=versions.tree(tmp_path / "tree", change))
         assert f"version {before.version} runs again" in str(refused.value)
         assert flows.drift(stack.settings) == []
-        assert not (stack.settings.home / "nifi_extensions" / "never_valid.py").exists()
+        with canvas_of(stack) as group:
+            assert not any(part.ghost for part in canvas.parts(group))
         assert flows.deployed(stack.settings).version == before.version  # type: ignore[union-attr]
         assert not flows.history(stack.settings)[-1].ok
+
+
+def test_services_are_enabled_before_what_needs_them(stack: LocalStack, tmp_path: Path) -> None:
+    flows.deploy(stack.settings, tree=versions.tree(tmp_path / "tree", versions.with_service))
+    with canvas_of(stack) as group:
+        assert [part.state for part in canvas.parts(group) if part.service] == ["ENABLED"]
+        services = nipyapi.nifi.ActivateControllerServicesEntity(id=group, state="DISABLED")
+        nipyapi.nifi.FlowApi().activate_controller_services(services, group)
+    assert any("'Users as JSON' is disabl" in line for line in flows.drift(stack.settings))
+    flows.redeploy(stack.settings)
+    assert flows.drift(stack.settings) == []
+
+
+def test_a_processor_file_that_was_edited_is_drift_and_made_anew(stack: LocalStack) -> None:
+    loaded = stack.settings.home / "nifi_extensions" / "pull_run.py"
+    loaded.write_text(loaded.read_text() + "\n# by hand\n")
+    assert flows.drift(stack.settings) == ["processor file pull_run.py was changed"]
+    flows.redeploy(stack.settings)
+    assert flows.drift(stack.settings) == []
+    assert "by hand" not in loaded.read_text()
+
+
+def test_a_group_that_was_renamed_is_not_imported_a_second_time(stack: LocalStack) -> None:
+    with canvas_of(stack) as group:
+        nipyapi.canvas.update_process_group(nipyapi.canvas.get_process_group(group, "id"), {"name": "mine"})
+    try:
+        with pytest.raises(TerminalError, match="is called 'mine' now"):
+            flows.redeploy(stack.settings)
+    finally:
+        with connection.connected(nifi_of(stack.settings, credentials.ensure(stack.settings.secrets))):
+            nipyapi.canvas.update_process_group(nipyapi.canvas.get_process_group(group, "id"), {"name": "users"})
+    assert flows.drift(stack.settings) == []
 
 
 def test_an_incompatible_schema_stops_the_deploy_before_anything_is_touched(stack: LocalStack, tmp_path: Path) -> None:

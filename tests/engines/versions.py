@@ -10,21 +10,24 @@ from typing import Any
 from scripts.bootstrap import ROOT
 
 FLOW = Path("nifi_flows", "users", "flow.json")
-_NEVER = """
-class NeverValid(FlowFileTransform):
+_PROCESSOR = """
+from nifiapi.flowfiletransform import FlowFileTransform, FlowFileTransformResult
+
+
+class {name}(FlowFileTransform):
     class Java:
         implements = ["org.apache.nifi.python.processor.FlowFileTransform"]
 
     class ProcessorDetails:
         version = "0.1.0"
-        description = "Cannot be loaded."
+        description = "Of a test."
         tags = ["users"]
 
     def __init__(self, **kwargs):
-        raise RuntimeError("this processor never comes up")
+        {init}
 
     def transform(self, context, flowFile):
-        return FlowFileTransformResult("success")
+        raise RuntimeError("this processor takes nothing")
 """
 
 
@@ -75,30 +78,76 @@ def required_field(tree: Path) -> None:
 
 def never_valid(tree: Path) -> None:
     """A new processor that cannot be loaded, between the publishing of users and the routing of the rest."""
-    text = "from nifiapi.flowfiletransform import FlowFileTransform, FlowFileTransformResult\n\n" + _NEVER
-    (tree / "nifi_processors" / "processors" / "never_valid.py").write_text(text)
+    _with_processor(tree, "NeverValid", 'raise RuntimeError("this processor never comes up")', "published")
+
+
+def takes_nothing(tree: Path) -> None:
+    """A new processor that is valid and runs, and fails with every FlowFile, before the publishing of users."""
+    _with_processor(tree, "TakesNothing", "pass", "stamped")
+
+
+def _with_processor(tree: Path, name: str, init: str, connection: str) -> None:
+    """A new Python processor in a connection; what it fails with comes to it again."""
+    path = tree / "nifi_processors" / "processors" / f"{name.lower()}.py"
+    path.write_text(_PROCESSOR.format(name=name, init=init))
 
     def insert(contents: dict[str, Any]) -> None:
         before = _processor(contents, "Publish users")
         added = {
             **before,
             "identifier": str(uuid.uuid4()),
-            "name": "Never valid",
-            "type": "NeverValid",
+            "name": name,
+            "type": name,
             "properties": {},
             "comments": "",
             "autoTerminatedRelationships": ["original"],
             "position": {"x": before["position"]["x"], "y": before["position"]["y"] + 400},
         }
         contents["processors"].append(added)
-        published = next(c for c in contents["connections"] if c["name"] == "published")
-        end = {"groupId": added["groupIdentifier"], "id": added["identifier"], "type": "PROCESSOR"}
-        onward = {**published, "identifier": str(uuid.uuid4()), "name": "onward", "source": end}
-        published["destination"] = end
-        again = {**onward, "identifier": str(uuid.uuid4()), "name": "failed", "selectedRelationships": ["failure"]}
-        contents["connections"] += [onward, {**again, "destination": end}]
+        cut = next(c for c in contents["connections"] if c["name"] == connection)
+        end = {"groupId": added["groupIdentifier"], "id": added["identifier"], "name": name, "type": "PROCESSOR"}
+        onward = {**cut, "source": end, "selectedRelationships": ["success"]}
+        contents["connections"] += [
+            {**onward, "identifier": str(uuid.uuid4()), "name": "onward"},
+            {
+                **onward,
+                "identifier": str(uuid.uuid4()),
+                "name": "failed",
+                "selectedRelationships": ["failure"],
+                "destination": end,
+            },
+        ]
+        cut["destination"] = end
 
     with_flow(tree, insert)
+
+
+def with_service(tree: Path) -> None:
+    """A flow with a controller service."""
+
+    def add(contents: dict[str, Any]) -> None:
+        bundle = {
+            "group": "org.apache.nifi",
+            "artifact": "nifi-record-serialization-services-nar",
+            "version": "2.3.0",
+        }
+        service = {
+            "identifier": str(uuid.uuid4()),
+            "name": "Users as JSON",
+            "type": "org.apache.nifi.json.JsonTreeReader",
+            "bundle": bundle,
+            "properties": {},
+            "propertyDescriptors": {},
+            "controllerServiceApis": [],
+            "scheduledState": "DISABLED",
+            "bulletinLevel": "WARN",
+            "comments": "",
+            "componentType": "CONTROLLER_SERVICE",
+            "groupIdentifier": contents["identifier"],
+        }
+        contents["controllerServices"].append(service)
+
+    with_flow(tree, add)
 
 
 def without_dead_letters(tree: Path) -> None:

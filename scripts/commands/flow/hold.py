@@ -1,6 +1,5 @@
-"""`flow hold` and `flow release`: keep everybody from deploying the flow while somebody works on it."""
+"""`flow hold` and `flow release`: keep everybody else from deploying the flow while somebody works on it."""
 
-import getpass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -15,8 +14,8 @@ from scripts.stack import settings
 def hold(
     why: Annotated[str, typer.Option(help="What you are doing, in one line; status and Airflow show it.")],
 ) -> None:
-    """Hold the flow: until it is released nothing is deployed, whatever is changed on the canvas."""
-    held = holds.hold(_file(), getpass.getuser(), why, datetime.now(UTC))
+    """Hold the flow: until it is released nobody else deploys, and Airflow heals nothing."""
+    held = holds.hold(_file(), holds.whoever(), why, datetime.now(UTC))
     console.out.print(
         f"{held.who} holds the flow users since {held.since:%Y-%m-%d %H:%M} UTC: {held.why}", markup=False
     )

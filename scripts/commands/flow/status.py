@@ -35,7 +35,7 @@ def status(output: console.OutputOption = console.Output.text) -> None:
     if deployed:
         facts.add_row("version", deployed.version)
         facts.add_row("deployed", f"{deployed.at} by {deployed.by}, environment {deployed.environment}")
-        facts.add_row("commit", deployed.commit or "not from git")
+        facts.add_row("from", deployed.source or "files in no git")
     else:
         facts.add_row("version", "none was deployed yet")
     if unfinished:
