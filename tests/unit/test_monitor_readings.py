@@ -130,7 +130,8 @@ def test_a_component_is_ill_unless_it_is_valid_and_runs() -> None:
     assert readings.ill(well) == ""
     assert readings.ill(replace(well, kind="controller service", state="ENABLED")) == ""
     assert readings.ill(replace(well, state="STOPPED")) == "processor 'Fetch page' is stopped"
-    assert readings.ill(replace(well, state="DISABLED")) == "processor 'Fetch page' is disabled"
+    assert readings.ill(replace(well, state="DISABLED")) == "", "the flow has taken it out"
+    assert "disabled" in readings.ill(replace(well, kind="controller service", state="DISABLED"))
     assert "no URL" in readings.ill(replace(well, validation="INVALID", state="STOPPED", errors=["no URL"]))
     assert "validated" in readings.ill(replace(well, validation="VALIDATING"))
     assert "no code" in readings.ill(replace(well, ghost=True))
