@@ -130,6 +130,7 @@ class _Work:
     touched: bool = False  # whether anything on the canvas may differ from before
     proven: bool = False  # whether this version has run here: then it isn't to blame when no record passes
     back: bool = False  # whether this is the way back
+    stranded: bool = False  # whether FlowFiles may wait for what only a version has that did not come up
 
     def did(self, text: str) -> None:
         self.changes.append(text)
@@ -186,7 +187,7 @@ def deploy(
     ran = [entry.version for entry in (state.deployed, state.previous) if entry]
     work = _Work(_name(target), site, report, check)
     work.proven = not ran or target.version.name in ran
-    work.touched = state.unfinished is not None  # by the deploy that did not end
+    work.touched = work.stranded = state.unfinished is not None  # by the deploy that did not end
     by, name = target.record.by, target.version.name
     try:
         _insist(target, work)
@@ -228,7 +229,7 @@ def _undo(target: Target, work: _Work, ledger: Ledger) -> str:
     store = target.version.store
     before = Target(Version(state.deployed.version, state.deployed.code, store), state.deployed.values, state.deployed)
     work.report(f"going back to version {before.version.name}")
-    work.proven = work.back = True
+    work.proven = work.back = work.stranded = True
     _insist(before, work)
     ledger.undo()
     return f"version {before.version.name} runs again"
@@ -320,15 +321,15 @@ class _Undrained(TransientError):
 def _make_room(group: str, wanted: dict[str, Any], work: _Work) -> None:
     """See that the queues are empty which the replace has to remove.
 
-    On the way back, what waits before a processor that only the failed version has would wait for ever: it is handed to
-    where the version before sends it.
+    What waits before a processor that only a failed version has would wait for ever: it is handed to where the wanted
+    one sends it.
     """
     exported = canvas.export(group)
     removed = queues.removed(exported, wanted)
     holding = removed.keys() & canvas.queued(group).keys()
     if not removed or (not holding and canvas.stands_still(group)):
         return
-    if work.back and holding:
+    if work.stranded:
         _hand_over(group, exported, wanted, work)
     else:
         _drain(group, queues.leading_to_removed(exported, wanted), work)
@@ -397,9 +398,7 @@ def _wait_valid(group: str) -> None:
         worst = invalid[0]
         why = "NiFi has no code for its type" if worst.ghost else "; ".join(worst.errors) or worst.validation.lower()
         more = f" (and {len(invalid) - 1} more)" if len(invalid) > 1 else ""
-        raise TerminalError(
-            f"{worst} is not valid after {_VALID:.0f} s: {why}{more}", "./scripts/pipeline logs nifi says more"
-        )
+        raise TerminalError(f"{worst} is not valid: {why}{more}", "./scripts/pipeline logs nifi says more")
 
 
 def _verify(group: str, wanted: dict[str, Any], report: Report) -> None:

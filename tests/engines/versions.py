@@ -54,15 +54,7 @@ def other_code(tree: Path) -> None:
 
 def optional_field(tree: Path) -> None:
     """Another schema, backward compatible."""
-    _optional_field(tree / "nifi_flows" / "users" / "dead_letter.avsc")
-
-
-def unwritten_field(tree: Path) -> None:
-    """Another schema, backward compatible, whose field the processors never give: they fail with each page."""
-    _optional_field(tree / "nifi_flows" / "users" / "page_receipt.avsc")
-
-
-def _optional_field(path: Path) -> None:
+    path = tree / "nifi_flows" / "users" / "dead_letter.avsc"
     schema = json.loads(path.read_text())
     schema["fields"].append({"name": f"note_{uuid.uuid4().hex[:8]}", "type": ["null", "string"], "default": None})
     path.write_text(json.dumps(schema, indent=2))
@@ -131,14 +123,23 @@ def with_service(tree: Path) -> None:
             "artifact": "nifi-record-serialization-services-nar",
             "version": "2.3.0",
         }
+        api = {**bundle, "artifact": "nifi-standard-services-api-nar"}
         service = {
             "identifier": str(uuid.uuid4()),
             "name": "Users as JSON",
             "type": "org.apache.nifi.json.JsonTreeReader",
             "bundle": bundle,
-            "properties": {},
+            "properties": {
+                "Allow Comments": "false",
+                "Max String Length": "20 MB",
+                "schema-access-strategy": "infer-schema",
+                "schema-application-strategy": "SELECTED_PART",
+                "schema-name": "${schema.name}",
+                "schema-text": "${avro.schema}",
+                "starting-field-strategy": "ROOT_NODE",
+            },
             "propertyDescriptors": {},
-            "controllerServiceApis": [],
+            "controllerServiceApis": [{"type": "org.apache.nifi.serialization.RecordReaderFactory", "bundle": api}],
             "scheduledState": "DISABLED",
             "bulletinLevel": "WARN",
             "comments": "",

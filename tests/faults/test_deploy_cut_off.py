@@ -21,7 +21,6 @@ CUTS = [
     ([versions.other_comment], "replaced in place"),
     ([versions.other_comment], "set flow.version"),
     ([versions.other_comment, versions.other_code], "loading the processors"),
-    ([versions.other_comment, versions.other_code], "loaded the processors"),
 ]
 
 
