@@ -74,7 +74,7 @@ def test_a_queue_that_does_not_drain_stops_the_deploy_and_the_sources_run_again(
     stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nifi_flows.deploy._DRAIN", 5.0)
-    tree = versions.tree(tmp_path / "tree", versions.without_dead_letters)
+    tree = versions.tree(tmp_path / "tree", versions.other_queue)
     with load(stack, f"undrained {time.time_ns()}"):
         before = flows.deployed(stack.settings)
         with canvas_of(stack) as group:
