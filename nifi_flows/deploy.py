@@ -126,6 +126,7 @@ class _Work:
     check: Callable[[], None]  # raises when we may not go on; asked before each step that replaces anything
     changes: list[str] = field(default_factory=list)
     group: str = ""
+    since: float | None = None  # time.monotonic() when the whole flow was stopped, None while it runs
     stopped: float = 0.0
     touched: bool = False  # whether anything on the canvas may differ from before
     proven: bool = False  # whether this version has run here: then it isn't to blame when no record passes
@@ -267,12 +268,11 @@ def _bring(target: Target, work: _Work) -> None:
     if not work.back and (missing := site.unregistered(target.version.schemas)):
         site.register({name: target.version.schemas[name] for name in missing})
         work.did(f"registered {_listed(missing)}")
-    stopped = None
     if site.loaded() != target.version.code:
         _may_go_on(work)
         work.touched = True
         if group is not None:
-            stopped = _stop(group, work)
+            _stop(group, work)
         work.report("loading the processors; NiFi restarts")
         site.load(target.version)
         work.did("loaded the processors")
@@ -284,8 +284,8 @@ def _bring(target: Target, work: _Work) -> None:
         work.did("imported")
     elif not (change := _difference(group, wanted)).empty:
         work.touched = True
-        if stopped is None and change.adds_components:
-            stopped = _stop(group, work)  # or FlowFiles wait in new queues of a version that may never run
+        if work.since is None and change.adds_components:
+            _stop(group, work)  # or FlowFiles wait in new queues of a version that may never run
         _may_go_on(work)
         canvas.replace(group, wanted, target.values)
         work.did(f"replaced in place ({change.summary()})")
@@ -302,8 +302,9 @@ def _bring(target: Target, work: _Work) -> None:
     watch = site.watch()
     if started := canvas.start(group, _START):
         work.touched = True
-        if stopped is not None:
-            work.stopped += time.monotonic() - stopped
+        if work.since is not None:
+            work.stopped += time.monotonic() - work.since
+            work.since = None
         work.did(f"started {_listed(started)}")
     if work.touched:
         _verify(group, wanted, work.report)
@@ -353,6 +354,7 @@ def _drain(group: str, draining: Mapping[str, str], work: _Work) -> None:
 
 
 def _hand_over(group: str, exported: dict[str, Any], wanted: dict[str, Any], work: _Work) -> None:
+    _may_go_on(work)
     _stop(group, work)
     canvas.replace(group, queues.handed_over(exported, wanted), {})
     going_on = queues.kept_processors(exported, wanted) - set(canvas.sources(group))
@@ -385,12 +387,12 @@ def _may_go_on(work: _Work) -> None:
         work.check()
 
 
-def _stop(group: str, work: _Work) -> float:
+def _stop(group: str, work: _Work) -> None:
     work.touched = True
     work.report("stopping the flow")
-    began = time.monotonic()
+    if work.since is None:
+        work.since = time.monotonic()
     canvas.stop(group, _STOP)
-    return began
 
 
 def _wait_valid(group: str) -> None:

@@ -91,7 +91,7 @@ class Ledger:
     def note(self, what: str, ok: bool, by: str, version: str, says: str) -> None:
         """Add an event to the history, which keeps the last 200."""
         event = Event(now(), what, ok, by, version, says)
-        lines = [*self._lines(), json.dumps(asdict(event), ensure_ascii=False)]
+        lines = [*self._lines(), json.dumps(asdict(event))]
         _put(self._history, "\n".join(lines[-_KEPT:]) + "\n")
 
     def history(self) -> list[Event]:
@@ -109,7 +109,7 @@ class Ledger:
 
     def _write(self, state: State) -> None:
         entries: dict[str, Any] = asdict(state)
-        _put(self._state, json.dumps(entries, indent=1, ensure_ascii=False))
+        _put(self._state, json.dumps(entries, indent=1))
 
 
 def now() -> str:

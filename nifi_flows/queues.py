@@ -24,8 +24,8 @@ def leading_to_removed(exported: Mapping[str, Any], wanted: Mapping[str, Any]) -
     waiting: list[Mapping[str, Any]] = [*removed_connections(exported, wanted)]
     while waiting:
         connection = waiting.pop()
-        if connection["identifier"] not in found:
-            found[connection["identifier"]] = connection
+        if connection["instanceIdentifier"] not in found:
+            found[connection["instanceIdentifier"]] = connection
             waiting += [c for c in present if c["destination"]["id"] == connection["source"]["id"]]
     return _named(found.values())
 
@@ -34,19 +34,18 @@ def handed_over(exported: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[
     """The flow as exported, but what waits for a component that is not wanted waits for a wanted one instead.
 
     For the one to which the wanted flow sends what comes from the same place, so that nothing queued has to stay with
-    what is about to be removed. Queues for which there is none stay as they are.
+    what is about to be removed. Queues for which there is none in their group stay as they are.
     """
     flow = copy.deepcopy(dict(exported))
-    onward = list(_connections(wanted))
-    present = list(_connections(exported))
-    kept = {end["id"] for c in onward for end in (c["source"], c["destination"])}
+    present, onward = list(_connections(exported)), list(_connections(wanted))
+    places, wanted_places = _groups_of(exported), _groups_of(wanted)
+    kept = _components(wanted)
+    there = kept & _components(exported)
 
     def goal(connection: Mapping[str, Any], seen: frozenset[str]) -> Mapping[str, Any] | None:
         source = connection["source"]["id"]
-        named = set(connection.get("selectedRelationships") or [])
-        for other in onward:
-            if other["source"]["id"] == source and named & set(other.get("selectedRelationships") or named):
-                return other["destination"]  # type: ignore[no-any-return]
+        if source in kept:
+            return next((c for c in onward if c["source"]["id"] == source and _same_way(c, connection)), None)
         leading = [c for c in present if c["destination"]["id"] == source and c["identifier"] not in seen]
         goals = (goal(c, seen | {c["identifier"]}) for c in leading)
         return next((found for found in goals if found), None)
@@ -54,9 +53,32 @@ def handed_over(exported: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[
     for connection in _connections(flow):
         if connection["destination"]["id"] not in kept:
             found = goal(connection, frozenset({connection["identifier"]}))
-            if found:
-                connection["destination"] = dict(found)  # type: ignore[index]
+            if not found or found["destination"]["id"] not in there:
+                continue
+            if wanted_places[found["identifier"]] == places[connection["identifier"]]:
+                connection["destination"] = dict(found["destination"])  # type: ignore[index]
     return flow
+
+
+def _groups_of(flow: Mapping[str, Any]) -> dict[str, str]:
+    """Identifier of each connection -> its group's, empty for the root, whose identifier each import mints anew."""
+    return {
+        connection["identifier"]: group.contents["identifier"] if len(group.path) > 1 else ""
+        for group in groups(flow)
+        for connection in group.contents.get("connections") or []
+    }
+
+
+def _same_way(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether they take the same relationship; what is no processor has none."""
+    ways = [set(connection.get("selectedRelationships") or []) for connection in (one, other)]
+    return bool(ways[0] & ways[1]) or not (ways[0] or ways[1])
+
+
+def _components(flow: Mapping[str, Any]) -> set[str]:
+    """Identifiers of all that a connection can begin or end at."""
+    kinds = ("processors", "inputPorts", "outputPorts", "funnels")
+    return {c["identifier"] for group in groups(flow) for kind in kinds for c in group.contents.get(kind) or []}
 
 
 def kept_processors(exported: Mapping[str, Any], wanted: Mapping[str, Any]) -> set[str]:

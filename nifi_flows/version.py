@@ -124,8 +124,8 @@ def prune(store: Path, keep: Iterable[Version]) -> None:
 def changed_files(version: Version) -> list[str]:
     """Files of the folder that NiFi loads which are not as they were made; [] when all are."""
     try:
-        made = json.loads((version.processors / _MANIFEST).read_text())
-    except (OSError, ValueError):
+        made = dict(json.loads((version.processors / _MANIFEST).read_text()))
+    except (OSError, ValueError, TypeError):
         return [_MANIFEST]
     found = dict(_digests(version.processors))
     return sorted(path for path in {*made, *found} if made.get(path) != found.get(path))
