@@ -1,7 +1,7 @@
 """What differs between two flow definitions, in words that whoever works on NiFi's canvas knows."""
 
 from nifi_flows.diff.change import Change, Component, Section, What
-from nifi_flows.diff.compare import changed_types, compare, removed_connections
+from nifi_flows.diff.compare import compare, removed_connections
 from nifi_flows.diff.difference import Difference
 
 __all__ = [
@@ -10,7 +10,6 @@ __all__ = [
     "Difference",
     "Section",
     "What",
-    "changed_types",
     "compare",
     "removed_connections",
 ]

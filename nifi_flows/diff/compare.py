@@ -63,11 +63,6 @@ def removed_connections(before: Mapping[str, Any], after: Mapping[str, Any]) -> 
         return [connection for key, connection in _connections(before) if (key, connection["source"]["id"]) not in kept]
 
 
-def changed_types(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
-    """The components that have another type under their old identifier, which NiFi ignores in a replace."""
-    return [change for change in compare(before, after).changes if change.what is What.retyped]
-
-
 @contextmanager
 def _whole() -> Iterator[None]:
     """A definition may hold anything below what definition.parse looks at."""

@@ -79,7 +79,6 @@ def _check(before: Check | None, found: _Opinion, strikes: int, now: datetime) -
             before.strikes if before else 0,
             found.notes,
             found.figures,
-            alarmed=before.alarmed if before else False,
         )
     if not found.wrong:
         since = before.since if before and before.verdict == "ok" else now
@@ -93,7 +92,6 @@ def _check(before: Check | None, found: _Opinion, strikes: int, now: datetime) -
         found.wrong + found.notes,
         found.figures,
         found.healable,
-        verdict == "ill" or bool(before and before.alarmed),
     )
 
 

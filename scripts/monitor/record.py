@@ -18,8 +18,7 @@ Verdict = Literal["ok", "suspect", "ill", "unknown"]
 class Check:
     """One area. since: when it became as it is; a trouble's beginning, however often it was looked at since.
 
-    strikes: looks in a row with trouble. says: in words. healable: a redeploy may end it. alarmed: it has been ill and
-    has not been well since.
+    strikes: looks in a row with trouble. says: in words. healable: a redeploy may end it.
     """
 
     verdict: Verdict
@@ -28,7 +27,6 @@ class Check:
     says: list[str]
     figures: dict[str, int | float | str]
     healable: bool = False
-    alarmed: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from nifi_flows import definition
 from nifi_flows.canonical import structure
-from nifi_flows.diff import Difference, What, changed_types, compare, removed_connections
+from nifi_flows.diff import Difference, What, compare, removed_connections
 from nifi_flows.errors import TerminalError
 from scripts.commands.flow import diff as command
 
@@ -380,9 +380,9 @@ def test_a_minted_root_identifier_removes_no_connection(before: Flow) -> None:
 
 
 def test_a_changed_type_is_found(before: Flow, after: Flow) -> None:
-    assert changed_types(before, after) == []
     _retyped(after)
-    (changed,) = changed_types(before, after)
+    (changed,) = compare(before, after).changes
+    assert changed.what is What.retyped
     assert (changed.component.name, changed.after) == ("Due?", "org.example.Other")
     assert "give it a new identifier" in compare(before, after).as_text()
 
@@ -403,7 +403,8 @@ def test_the_same_identifier_on_another_kind_is_a_changed_type(before: Flow, aft
     processor = _named(after, "Due?")
     _inner(after)["processors"].remove(processor)
     _inner(after)["funnels"].append({"identifier": processor["identifier"], "componentType": "FUNNEL"})
-    assert [(c.before, c.after) for c in changed_types(before, after)] == [("processor", "funnel")]
+    retyped = [change for change in compare(before, after).changes if change.what is What.retyped]
+    assert [(change.before, change.after) for change in retyped] == [("processor", "funnel")]
 
 
 def test_what_adds_components(before: Flow, after: Flow) -> None:

@@ -65,7 +65,7 @@ def test_the_first_trouble_is_a_suspicion_and_the_second_in_a_row_an_illness_sin
     one = after(judge(None, WELL, LIMITS, NOW), 1, drift=Drift(["'Fetch page' has another URL"]))
     two = after(one, 2, drift=Drift(["'Fetch page' has another URL"]))
     assert (one.verdict, two.verdict) == ("suspect", "ill")
-    assert (one.checks["drift"].alarmed, two.checks["drift"].alarmed) == (False, True)
+    assert (one.checks["drift"].verdict, two.checks["drift"].verdict) == ("suspect", "ill")
     assert two.checks["drift"].since == NOW + MINUTE
     assert two.checks["drift"].says == ["'Fetch page' has another URL"]
     assert two.checks["nifi"].since == NOW, "what is well is so since the first look"
@@ -97,7 +97,7 @@ def test_one_engine_that_is_down_is_one_alarm() -> None:
     hidden = Unread("not known: NiFi does not answer", told=True)
     down: dict[str, Any] = {"nifi": Unread("NiFi does not answer"), "flow": hidden, "drift": hidden}
     record = after(judge(None, replace(WELL, **down), LIMITS, NOW), 1, **down)
-    assert [area for area, check in record.checks.items() if check.alarmed] == ["nifi"]
+    assert [area for area, check in record.checks.items() if check.verdict == "ill"] == ["nifi"]
     assert record.verdict == "ill"
 
 

@@ -13,7 +13,7 @@ from scripts.monitor.report import brief, markdown
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FINE = Check("ok", NOW, 0, [], {"lag in frames": 12_000})
 FIRST = Check("suspect", NOW, 1, ["a first strike"], {})
-SICK = Check("ill", NOW, 2, ["processor 'Fetch page' is stopped"], {}, True, True)
+SICK = Check("ill", NOW, 2, ["processor 'Fetch page' is stopped"], {}, True)
 HIDDEN = replace(SICK, verdict="unknown", says=["not known"])
 WELL = Record(NOW, "ok", dict.fromkeys(AREAS, FINE))
 
