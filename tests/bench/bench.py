@@ -66,7 +66,7 @@ class Benchmark:
 
 def check_free(made: Stack) -> None:
     """Raise TransientError unless every engine answers and nothing is under way: it would be measured, too."""
-    for engine in made.engines:
+    for engine in (engine for engine in made.engines if not engine.optional):
         try:
             engine.ready()
         except Exception as error:
@@ -93,7 +93,7 @@ def run(made: Stack, conditions: Conditions, say: Say) -> Benchmark:
     begun = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     with tempfile.TemporaryDirectory() as folder, cassandra.session(made.settings, made.credentials) as session:
         log = Path(folder) / "answered"
-        with contenders.source(made, log) as (url, pid):
+        with contenders.airflow_left_out(made), contenders.source(made, log) as (url, pid):
             before = _overrides(made)
             try:
                 ours = _measured(contenders.Pipeline(made, url, pid), made, session, log, conditions, say)

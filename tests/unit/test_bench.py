@@ -137,6 +137,7 @@ def test_an_engine_that_does_not_answer_is_named() -> None:
     def ready() -> str:
         raise OSError("connection refused")
 
-    made = SimpleNamespace(engines=[SimpleNamespace(title="Schema registry", ready=ready)])
+    left_out = SimpleNamespace(title="Airflow", ready=ready, optional=True)
+    made = SimpleNamespace(engines=[left_out, SimpleNamespace(title="Schema registry", ready=ready, optional=False)])
     with pytest.raises(TransientError, match=r"^Schema registry is not ready: connection refused$"):
         bench.check_free(cast(Stack, made))
