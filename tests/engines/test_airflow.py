@@ -17,6 +17,7 @@ import requests
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from scripts.bootstrap import ROOT
+from scripts.monitor import monitor
 from scripts.stack import airflow_api, credentials, flows
 from scripts.stack.engines import airflow
 from scripts.stack.engines import source as embedded
@@ -123,8 +124,9 @@ def test_a_dag_runs_by_itself_on_the_real_engines(stack: LocalStack, scheduler: 
     """
     engine = airflow.define(stack.settings, credentials.ensure(stack.settings.secrets))[0]
     script = (
-        f"from airflow.dag_processing.dagbag import DagBag; dag = DagBag().dags[{dag!r}]; dag.deadline = None; "
-        "run = dag.test(); print('state:', getattr(run.state, 'value', run.state))"
+        "import json; from airflow.dag_processing.dagbag import DagBag; "
+        f"dag = DagBag().dags[{dag!r}]; dag.deadline = None; run = dag.test(); "
+        "print('\\nstates:', json.dumps({task.task_id: task.state for task in run.get_task_instances()}))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -135,7 +137,15 @@ def test_a_dag_runs_by_itself_on_the_real_engines(stack: LocalStack, scheduler: 
         timeout=300,
         check=False,
     )
-    assert "state: success" in done.stdout, done.stdout[-4000:] + done.stderr[-4000:]
+    told = next((line for line in done.stdout.splitlines() if line.startswith("states: ")), None)
+    assert told, done.stdout[-4000:] + done.stderr[-4000:]
+    states = json.loads(told.removeprefix("states: "))
+    assert set(states.values()) <= {"success", "skipped", "failed"}
+    seen = monitor.last(stack.settings)
+    assert seen
+    # What other tests have done to the pipeline may still be ill; then the task of just that area has to say so.
+    ill = {area for area, check in seen.checks.items() if check.verdict == "ill"} if dag == MONITOR else set()
+    assert {task for task, state in states.items() if state == "failed"} == ill, done.stdout[-4000:]
 
 
 def test_an_edit_by_hand_turns_the_monitor_red_is_saved_and_healed(
