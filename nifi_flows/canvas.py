@@ -280,7 +280,7 @@ def start_all(group: str, ids: Iterable[str]) -> None:
 
 def queued(group: str) -> dict[str, int]:
     """Id of each connection, as the canvas has it, that holds FlowFiles -> how many."""
-    status = {c.id: c.flow_files_queued for c in _connection_statuses(_status(group))}
+    status = {c.id: c.flow_files_queued for c in connection_statuses(_status(group))}
     return {identifier: count for identifier, count in status.items() if count}
 
 
@@ -369,7 +369,8 @@ def _ports(snapshot: Any) -> Iterator[Any]:
         yield from (entity.port_status_snapshot for entity in group.output_port_status_snapshots)
 
 
-def _connection_statuses(snapshot: Any) -> Iterator[Any]:
+def connection_statuses(snapshot: Any) -> Iterator[Any]:
+    """The status of every connection in a group's status, and in that of the groups in it."""
     for group in _inner(snapshot):
         yield from (entity.connection_status_snapshot for entity in group.connection_status_snapshots)
 

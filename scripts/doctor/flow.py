@@ -8,7 +8,6 @@ from nipyapi import nifi
 from nifi_flows import canvas, connection
 from nifi_flows.connection import NiFi
 from scripts.doctor.finding import Finding, ok, one_line, problem, warning
-from scripts.stack import hops
 from scripts.stack.names import FLOW_NAME
 
 _FULL = 80  # percent of its back-pressure threshold
@@ -66,7 +65,7 @@ def read(address: NiFi) -> Canvas | None:
                 max(queue.percent_use_count or 0, queue.percent_use_bytes or 0),
                 queue.source_name == queue.destination_name,
             )
-            for queue in hops.connections(status.aggregate_snapshot)
+            for queue in canvas.connection_statuses(status.aggregate_snapshot)
         ]
         processors = [
             Processor(p.component.name, p.component.state, p.component.validation_status, p.component.validation_errors)

@@ -13,11 +13,6 @@ from scripts.monitor.record import Memory, Record
 from scripts.stack.settings import Settings
 
 
-def folder(settings: Settings) -> Path:
-    """What the monitor keeps: the last record, and the alerts."""
-    return settings.monitor
-
-
 def look(settings: Settings) -> Record:
     """Read everything, judge it and keep the record; changes nothing in an engine.
 
@@ -25,7 +20,7 @@ def look(settings: Settings) -> Record:
     kept; whatever is wrong with the pipeline is in the record.
     """
     limits = thresholds.load()
-    path = folder(settings) / "record.json"
+    path = settings.monitor / "record.json"
     with alone(path):
         before, trouble = _last(path)
         memory = before.memory if before else Memory()
@@ -38,7 +33,7 @@ def look(settings: Settings) -> Record:
 
 def last(settings: Settings) -> Record | None:
     """The record of the last look, None when there is none that can be read."""
-    return _last(folder(settings) / "record.json")[0]
+    return _last(settings.monitor / "record.json")[0]
 
 
 def _last(path: Path) -> tuple[Record | None, list[str]]:

@@ -103,7 +103,7 @@ def flow(settings: Settings) -> Flow | None:
                 queue.flow_files_out or 0,
                 queue.source_id == queue.destination_id,
             )
-            for queue in hops.connections(status.aggregate_snapshot)
+            for queue in canvas.connection_statuses(status.aggregate_snapshot)
         ],
         [
             Bulletin(b.level, b.source_name or "NiFi", b.message or "", age_of(b.timestamp or "", now))

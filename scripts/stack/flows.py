@@ -42,7 +42,7 @@ def make(settings: Settings, tree: Path = Path(ROOT)) -> Version:
 def plan(settings: Settings, *, revision: str | None = None, tree: Path = Path(ROOT)) -> Plan:
     """What `deploy` would do. Changes nothing; raises what `deploy` raises before it touches anything."""
     with _files(revision, tree) as files:
-        target = _checked(settings, make(settings, files), files, {}, _source(revision, tree))
+        target = _checked(settings, make(settings, files), files, {}, version.source_of(tree, revision))
     return engine.plan(target, _site(settings))
 
 
@@ -65,7 +65,7 @@ def deploy(
         _files(revision, tree) as files,
         _noted(settings, "deploy", files),
     ):
-        target = _checked(settings, make(settings, files), files, overrides or {}, _source(revision, tree))
+        target = _checked(settings, make(settings, files), files, overrides or {}, version.source_of(tree, revision))
         return _brought(settings, target, "deploy", report, check)
 
 
@@ -212,10 +212,6 @@ def _files(revision: str | None, tree: Path) -> Iterator[Path]:
         return
     with version.at_revision(tree, revision) as files:
         yield files
-
-
-def _source(revision: str | None, tree: Path) -> str:
-    return version.source_of(tree, revision)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from nipyapi import canvas, nifi
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_fixed
 
-from nifi_flows.canvas import find_group, parameters, processors
+from nifi_flows.canvas import connection_statuses, find_group, parameters, processors
 from nifi_flows.errors import TransientError
 from scripts.stack.names import DEAD_LETTERS, GROUP, PAGES, TOPIC
 from scripts.stack.settings import Settings
@@ -69,7 +69,7 @@ def flow(name: str) -> Flow:
     snapshot = status.aggregate_snapshot
     queued = {
         connection.name: connection.flow_files_queued
-        for connection in connections(snapshot)
+        for connection in connection_statuses(snapshot)
         if connection.flow_files_queued
     }
     listed = processors(group)
@@ -88,14 +88,6 @@ def flow(name: str) -> Flow:
     asked = parameters(group)
     run = f"{asked['source.name']}/{asked['run.seed']}/{asked['run.page.size']}"
     return Flow(cursor, run, int(asked["run.pages"]), queued, snapshot.active_thread_count, ill)
-
-
-def connections(group: Any) -> Iterator[Any]:
-    """The status of every connection in a group and in the groups inside it."""
-    for entity in group.connection_status_snapshots:
-        yield entity.connection_status_snapshot
-    for entity in group.process_group_status_snapshots:
-        yield from connections(entity.process_group_status_snapshot)
 
 
 def receipts(settings: Settings) -> dict[str, dict[str, Any]]:

@@ -17,6 +17,7 @@ from scripts.stack import hops, names
 from scripts.stack.credentials import Credentials
 from scripts.stack.engines import nifi, registry
 from scripts.stack.settings import Settings
+from scripts.stack.stack import nifi_of
 from scripts.stack.supervise import Supervisor
 
 _TOPICS = {path.stem: topic for topic, path in names.SCHEMAS.items()}
@@ -35,10 +36,7 @@ class LocalSite:
         self._supervisor = Supervisor(settings)
 
     def connected(self) -> AbstractContextManager[None]:
-        made = self._credentials
-        return connection.connected(
-            connection.NiFi(self._settings.nifi, made.ca, made.admin_certificate, made.admin_key)
-        )
+        return connection.connected(nifi_of(self._settings, self._credentials))
 
     def awake(self, patience: float) -> None:
         self._supervisor.start_engine("nifi")
