@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from http.client import HTTPException
 from typing import Any
 
-from supervisor.xmlrpc import SupervisorTransport
+from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from nifi_flows.errors import TerminalError, TransientError
 from scripts.bootstrap import ROOT
@@ -78,7 +78,7 @@ class Supervisor:
     def require(self) -> None:
         """Raise TransientError unless it runs."""
         if not self.running():
-            raise TransientError("the stack is not running", "start it with ./scripts/run")
+            raise _not_running()
 
     def start(self, engines: Iterable[Engine]) -> list[str]:
         """Write the launch files and bring up supervisord, without starting an engine yet.
@@ -130,19 +130,17 @@ class Supervisor:
         return []
 
     def start_engine(self, name: str) -> None:
-        """Start one engine unless it runs already; returns at once."""
-        if self.state(name) not in _UP:
-            self._rpc().startProcess(name, False)
+        """Start one engine unless it runs already; returns at once, or when a stop that is under way has ended."""
+        self._order("startProcess", name, False, done=Faults.ALREADY_STARTED)
 
     def stop_engine(self, name: str) -> None:
         """Stop one engine, unless it stands still already; returns when it has ended."""
-        if self.state(name) in _UP:
-            self._rpc().stopProcess(name, True)
+        self._order("stopProcess", name, True, done=Faults.NOT_RUNNING)
 
     def restart_engine(self, name: str) -> None:
         """Stop one engine and start it again with its launch file as it is now."""
         self.stop_engine(name)
-        self._rpc().startProcess(name, False)
+        self.start_engine(name)
 
     def state(self, name: str) -> str:
         """STOPPED, STARTING, RUNNING, BACKOFF, EXITED or FATAL; DOWN when the supervisor itself is."""
@@ -185,6 +183,21 @@ class Supervisor:
         """End engines whose supervisor was killed; returns whether there were any."""
         return any([end_group(group_file, patience=30) for group_file in self._settings.run.glob("*.group")])
 
+    def _order(self, order: str, name: str, wait: bool, done: int) -> None:
+        """Have supervisord do something; done: the fault with which it refuses what is done already.
+
+        Not to be looked up before: an engine that was killed is started again by supervisord itself, at any moment.
+        """
+        while self.state(name) == "STOPPING":  # supervisord takes an order then, and does nothing
+            time.sleep(0.1)
+        try:
+            getattr(self._rpc(), order)(name, wait)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode != done:
+                raise
+        except (OSError, HTTPException) as error:
+            raise _not_running() from error
+
     def _info(self, name: str) -> dict[str, Any]:
         try:
             info: dict[str, Any] = self._rpc().getProcessInfo(name)
@@ -195,6 +208,10 @@ class Supervisor:
     def _rpc(self) -> Any:
         transport = SupervisorTransport(None, None, f"unix://{self._socket}")
         return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+
+
+def _not_running() -> TransientError:
+    return TransientError("the stack is not running", "start it with ./scripts/run")
 
 
 def write_launch_file(settings: Settings, engine: Engine) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from nifi_flows.errors import TerminalError
+from nifi_flows.errors import TerminalError, TransientError
 from scripts.bootstrap import ROOT
 from scripts.stack.engine import Engine
 from scripts.stack.launch import living
@@ -121,7 +121,7 @@ def small(home: Path) -> Iterator[Small]:
 def shared() -> Iterator[Small]:
     """A stack that is up; each test has engines of its own in it."""
     home = Path(tempfile.mkdtemp(prefix="sv-"))
-    with _stack(home / "h", "steady", "idle", "killed", "failing", "changing", "secretive", "restarted") as made:
+    with _stack(home / "h", "steady", "idle", "killed", "failing", "changing", "secretive", "restarted", "slow") as made:
         assert made.up() == [], "nothing ran, so nothing ran under files that no longer hold"
         yield made
         assert made.supervisor.stop()
@@ -188,6 +188,30 @@ def test_a_restart_gives_another_process_and_ends_the_children_of_the_old_one(sh
     assert shared.supervisor.pid("restarted") not in (0, pid)
     assert not living(pid)
     assert not living(child)
+
+
+def test_a_start_waits_for_a_stop_that_is_under_way(shared: Small) -> None:
+    """As when whoever stopped it was killed meanwhile; supervisord itself would take the order and do nothing."""
+    shared.engines["slow"] = _shell(
+        "slow", "trap 'sleep 1; exit' TERM; echo > NAME.child; while :; do sleep 0.02; done", shared.settings.home
+    )
+    shared.up()
+    supervisor = shared.supervisor
+    pid = shared.begin("slow")
+    supervisor._rpc().stopProcess("slow", False)
+    assert supervisor.state("slow") == "STOPPING"
+    supervisor.start_engine("slow")
+    assert supervisor.pid("slow") not in (0, pid)
+    supervisor._rpc().stopProcess("slow", False)
+    supervisor.stop_engine("slow")
+    assert (supervisor.state("slow"), supervisor.pid("slow")) == ("STOPPED", 0)
+    supervisor.stop_engine("slow")
+
+
+def test_an_order_that_no_supervisor_takes_is_told(small: Small) -> None:
+    for order in (small.supervisor.start_engine, small.supervisor.stop_engine, small.supervisor.restart_engine):
+        with pytest.raises(TransientError, match="the stack is not running"):
+            order("one")
 
 
 def test_a_running_engine_whose_launch_file_changes_is_reported_and_left_running(shared: Small) -> None:
