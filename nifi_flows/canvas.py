@@ -145,6 +145,8 @@ def set_parameters(
     try:
         nipyapi.parameters.update_parameter_context(context)
     except ValueError as error:  # as nipyapi reports that NiFi could not end the update
+        if isinstance(error.__cause__, nifi.rest.ApiException):
+            raise
         said = ", ".join(changed)
         raise TerminalError(f"NiFi did not take the parameters {said}: {error}", "deploy again") from error
     return changed
@@ -317,11 +319,12 @@ def settled(group: str, patience: float) -> list[Part]:
     return invalid
 
 
-def complaints() -> dict[int, str]:
-    """Number of each bulletin of level ERROR, which grows with time -> its source and message."""
+def complaints(group: str) -> dict[int, str]:
+    """Number of each bulletin of level ERROR, which grows with time -> its source and message; of a group's parts."""
+    ours = {part.id for part in parts(group)}
     listed = nifi.FlowApi().get_bulletin_board(limit=100).bulletin_board.bulletins
     readable = [entity.bulletin for entity in listed if entity.bulletin and entity.bulletin.level == "ERROR"]
-    return {int(b.id): f"{b.source_name or 'NiFi'} says: {b.message or ''}" for b in readable}
+    return {int(b.id): f"{b.source_name} says: {b.message or ''}" for b in readable if b.source_id in ours}
 
 
 def _until(patience: float, left: Callable[[], list[Any]]) -> list[Any]:

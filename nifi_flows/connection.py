@@ -5,12 +5,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nipyapi
-from nipyapi.nifi.rest import ApiException
+from nipyapi.nifi.api_client import ApiClient
+from nipyapi.nifi.rest import ApiException, RESTClientObject
 from urllib3.exceptions import HTTPError
 
-from nifi_flows.errors import TerminalError, TransientError
+from nifi_flows.errors import PipelineError, TerminalError, TransientError
+
+_PATIENCE = (5, 60)  # seconds for a connection, and for the next bytes of an answer
 
 
 @dataclass(frozen=True)
@@ -33,10 +37,16 @@ def connected(nifi: NiFi) -> Iterator[None]:
     configuration = nipyapi.config.nifi_config
     configuration.host = nifi.url
     configuration.verify_ssl = True
-    configuration.retries = 0
-    nipyapi.security.set_service_ssl_context(
-        "nifi", ca_file=str(nifi.ca), client_cert_file=str(nifi.certificate), client_key_file=str(nifi.key)
-    )
+    try:
+        nipyapi.security.set_service_ssl_context(
+            "nifi", ca_file=str(nifi.ca), client_cert_file=str(nifi.certificate), client_key_file=str(nifi.key)
+        )
+    except OSError as error:  # as are those of ssl
+        raise TerminalError(
+            f"the certificates for NiFi in {nifi.certificate.parent} cannot be used: {error}",
+            "./scripts/pipeline doctor looks at them",
+        ) from error
+    configuration.api_client = _patient_client()
     try:
         yield
     except HTTPError as error:
@@ -48,12 +58,32 @@ def connected(nifi: NiFi) -> Iterator[None]:
             ) from error
         raise TransientError(f"NiFi at {nifi.url} does not answer: {reason}", "./scripts/pipeline logs nifi") from error
     except ApiException as error:
-        text = str(error.body or error.reason).strip()
-        if error.status == 409 or error.status >= 500:
-            raise TransientError(f"NiFi at {nifi.url} is not ready for this: {text}", "try again") from error
-        raise TerminalError(
-            f"NiFi at {nifi.url} refuses ({error.status}): {text}", "./scripts/pipeline logs nifi"
-        ) from error
+        raise _refused(nifi, error) from error
+    except ValueError as error:  # into which nipyapi's helpers turn an ApiException
+        if not isinstance(error.__cause__, ApiException):
+            raise
+        raise _refused(nifi, error.__cause__) from error
+
+
+def _refused(nifi: NiFi, error: ApiException) -> PipelineError:
+    text = str(error.body or error.reason).strip()
+    if error.status == 409 or error.status >= 500:
+        return TransientError(f"NiFi at {nifi.url} is not ready for this: {text}", "try again")
+    return TerminalError(f"NiFi at {nifi.url} refuses ({error.status}): {text}", "./scripts/pipeline logs nifi")
+
+
+class _PatientClient(RESTClientObject):  # type: ignore[misc]  # nipyapi has no types
+    """Waits for an answer as long as is sensible; nipyapi's own waits for ever."""
+
+    def request(self, method: str, url: str, _request_timeout: Any = None, **rest: Any) -> Any:
+        return super().request(method, url, _request_timeout=_request_timeout or _PATIENCE, **rest)
+
+
+def _patient_client() -> ApiClient:
+    """Made for each connection, since it keeps the certificates that it was made with."""
+    client = ApiClient()
+    client.rest_client = _PatientClient()
+    return client
 
 
 def allow_deploying() -> None:

@@ -15,16 +15,20 @@ from nifi_flows.canonical import structure
 from nifi_flows.definition import parameters as declared_parameters
 from nifi_flows.diff import Difference, compare
 from nifi_flows.errors import PipelineError, TerminalError, TransientError
+from nifi_flows.lease import LeaseLost
 from nifi_flows.ledger import Deployed, Ledger
 from nifi_flows.version import Version
 
 Report = Callable[[str], None]
+# Raises when a deploy may not go on: LeaseLost when another one has taken over, which may be asked at any step; before
+# something is replaced (True), anything that speaks against that.
+Check = Callable[[bool], None]
 
 _VALID = 60.0  # seconds for processors to become valid; a Python processor takes about ten
 _DRAIN = 60.0  # seconds for queues to run empty
 _STOP = 20.0  # seconds for threads to end; an HTTP request may be under way
 _START = 60.0
-_RETURN = 120.0  # seconds for a NiFi that was killed to answer again
+_RETURN = 240.0  # seconds for a NiFi that was killed to answer again, after a second start if need be
 _TRIES = 3
 
 
@@ -49,8 +53,8 @@ class Site(Protocol):
     def register(self, schemas: Mapping[str, str]) -> None:
         """Register schemas."""
 
-    def watch(self) -> Callable[[Report], str | None]:
-        """Begin to watch records. What it returns waits for some to pass, and says what complains when none does."""
+    def watch(self, group: str) -> Callable[[Report], str | None]:
+        """Begin to watch a group's records. What it returns waits for some to pass and says what stops them."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ class _Work:
     name: str
     site: Site
     report: Report
-    check: Callable[[], None]  # raises when we may not go on; asked before each step that replaces anything
+    check: Check
     changes: list[str] = field(default_factory=list)
     group: str = ""
     since: float | None = None  # time.monotonic() when the whole flow was stopped, None while it runs
@@ -169,21 +173,25 @@ def deploy(
     ledger: Ledger,
     report: Report,
     what: str = "deploy",
-    check: Callable[[], None] = lambda: None,
+    check: Check = lambda replacing: None,
+    secrets: Mapping[str, str] | None = None,
 ) -> Deployment:
     """Make the target run and verify it; whatever goes wrong, what ran before runs again, all three parts of it.
 
     what: deploy, redeploy or rollback, for the history. report: gets a line for each step. check: called before each
-    step that replaces anything; what it raises ends the deploy. Raises TerminalError when the target cannot run,
-    TransientError when NiFi stays away: then the next deploy ends what this one began.
+    step; what it raises ends the deploy. secrets: sensitive parameters of what ran before, to go back with.
+    Raises TerminalError when the target cannot run, TransientError when NiFi stays away, LeaseLost when somebody else
+    deploys by now: then the next deploy ends what this one began.
     """
     state = ledger.state()
     if state.unfinished:
         report(f"an earlier deploy of {state.unfinished.version} did not end; this one ends it")
+        _note_cut_off(ledger, state.unfinished)
     planned = plan(target, site)
     if planned.empty and not state.unfinished and _same(state.deployed, target.record):
         return Deployment(target.version.name, [], 0.0)
     begun = time.monotonic()
+    check(False)
     ledger.begin(target.record)
     ran = [entry.version for entry in (state.deployed, state.previous) if entry]
     work = _Work(_name(target), site, report, check)
@@ -192,23 +200,35 @@ def deploy(
     by, name = target.record.by, target.version.name
     try:
         _insist(target, work)
+        check(False)
+    except LeaseLost:
+        raise  # whoever deploys by now ends this one too
     except BaseException as error:
-        said = str(error) or type(error).__name__
+        said, passing = str(error) or type(error).__name__, not isinstance(error, TerminalError)
         try:
-            undone = _undo(target, work, ledger)
-        except Exception as trouble:  # noqa: BLE001 - told with what it came from
+            undone = _undo(target, work, ledger, secrets or {})
+        except LeaseLost:
+            raise
+        except BaseException as trouble:
             _start_what_can(work)
-            ledger.note(what, False, by, name, f"{said}; going back failed too: {trouble}")
-            raise TransientError(
-                f"{said}; going back failed too: {trouble}", "deploy again: it ends what this deploy began"
-            ) from error
-        ledger.note(what, False, by, name, f"{said}; {undone}")
+            failed = f"{said}; going back failed too: {str(trouble) or type(trouble).__name__}"
+            ledger.note(what, False, by, name, failed, passing)
+            if not isinstance(trouble, Exception):
+                raise
+            raise TransientError(failed, "deploy again: it ends what this deploy began") from error
+        ledger.note(what, False, by, name, f"{said}; {undone}", passing)
         if isinstance(error, PipelineError):
             raise type(error)(f"{said}; {undone}", error.remedy) from error
         raise
     ledger.finish(replace(target.record, group=work.group))
     ledger.note(what, True, by, name, "; ".join(work.changes) or "nothing to change")
     return Deployment(name, work.changes, time.monotonic() - begun, work.stopped)
+
+
+def _note_cut_off(ledger: Ledger, unfinished: Deployed) -> None:
+    """Who counts the tries has to know of one that could say nothing any more."""
+    if not any(event.version == unfinished.version and event.at >= unfinished.at for event in ledger.history()):
+        ledger.note("deploy", False, unfinished.by, unfinished.version, "it was cut off", passing=True)
 
 
 def _same(deployed: Deployed | None, wanted: Deployed) -> bool:
@@ -219,7 +239,7 @@ def _same(deployed: Deployed | None, wanted: Deployed) -> bool:
     )
 
 
-def _undo(target: Target, work: _Work, ledger: Ledger) -> str:
+def _undo(target: Target, work: _Work, ledger: Ledger, secrets: Mapping[str, str]) -> str:
     """Bring back the version that was deployed before; returns what was done, in words."""
     state = ledger.state()
     if not work.touched:
@@ -228,7 +248,8 @@ def _undo(target: Target, work: _Work, ledger: Ledger) -> str:
     if state.deployed is None:
         return "there is no version before it to go back to"
     store = target.version.store
-    before = Target(Version(state.deployed.version, state.deployed.code, store), state.deployed.values, state.deployed)
+    version = Version(state.deployed.version, state.deployed.code, store)
+    before = Target(version, {**state.deployed.values, **secrets}, state.deployed, renewed=list(secrets))
     work.report(f"going back to version {before.version.name}")
     work.proven = work.back = work.stranded = True
     _insist(before, work)
@@ -238,7 +259,7 @@ def _undo(target: Target, work: _Work, ledger: Ledger) -> str:
 
 def _start_what_can(work: _Work) -> None:
     """The way back has failed: whatever is on the canvas now, its sources must not stay stopped."""
-    with suppress(PipelineError), work.site.connected():
+    with suppress(Exception), work.site.connected():
         canvas.set_running(work.group, True)
 
 
@@ -249,7 +270,7 @@ def _insist(target: Target, work: _Work) -> None:
             with work.site.connected():
                 _bring(target, work)
             return
-        except _Undrained:
+        except (_Undrained, LeaseLost):
             raise
         except TransientError as error:
             if attempt == _TRIES or not work.touched:
@@ -265,9 +286,6 @@ def _bring(target: Target, work: _Work) -> None:
         work.group = group
         canvas.settled(group, _VALID / 4)  # until its Python processors are loaded, a flow exports differently
         _make_room(group, wanted, work)
-    if not work.back and (missing := site.unregistered(target.version.schemas)):
-        site.register({name: target.version.schemas[name] for name in missing})
-        work.did(f"registered {_listed(missing)}")
     if site.loaded() != target.version.code:
         _may_go_on(work)
         work.touched = True
@@ -283,13 +301,14 @@ def _bring(target: Target, work: _Work) -> None:
         group = canvas.import_flow(wanted, target.values)
         work.did("imported")
     elif not (change := _difference(group, wanted)).empty:
+        _may_go_on(work)
         work.touched = True
         if work.since is None and change.adds_components:
             _stop(group, work)  # or FlowFiles wait in new queues of a version that may never run
-        _may_go_on(work)
         canvas.replace(group, wanted, target.values)
         work.did(f"replaced in place ({change.summary()})")
     work.group = group
+    work.check(False)
     declared = declared_parameters(wanted)
     if canvas.differing_parameters(group, declared, target.values, target.renewed):
         work.touched = True
@@ -299,7 +318,12 @@ def _bring(target: Target, work: _Work) -> None:
         work.touched = True
         work.did(f"enabled {_listed(enabled)}")
     _wait_valid(group)
-    watch = site.watch()
+    work.check(False)
+    if not work.back and (missing := site.unregistered(target.version.schemas)):
+        # No sooner: a version that never comes up must not decide with which schemas the next one is compatible.
+        site.register({name: target.version.schemas[name] for name in missing})
+        work.did(f"registered {_listed(missing)}")
+    watch = site.watch(group)
     if started := canvas.start(group, _START):
         work.touched = True
         if work.since is not None:
@@ -382,9 +406,8 @@ def _wait_empty(group: str, draining: Mapping[str, str], sources: Sequence[str])
 
 
 def _may_go_on(work: _Work) -> None:
-    """The way back is gone to its end, whoever holds the flow by now."""
-    if not work.back:
-        work.check()
+    """The way back is gone to its end, whoever holds the flow by now, unless somebody else deploys."""
+    work.check(not work.back)
 
 
 def _stop(group: str, work: _Work) -> None:

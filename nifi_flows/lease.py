@@ -39,6 +39,10 @@ class Holder:
         return _line(f"{self.owner} ({self.purpose})")
 
 
+class LeaseLost(TransientError):
+    """Raised when a lease is no longer ours: whoever has it now goes on from what is there."""
+
+
 class Lease:
     """A lease that this process holds. took_over: from whom and why, None when the lock was free."""
 
@@ -50,7 +54,7 @@ class Lease:
         self._clock = clock
 
     def check(self) -> None:
-        """Renew the lease. Raises TransientError when it is no longer ours, TerminalError when nothing can be written.
+        """Renew the lease. Raises LeaseLost when it is no longer ours, TerminalError when nothing can be written.
 
         It is lost when somebody took it over after it had run out, as while this machine slept, or removed the file.
         """
@@ -58,9 +62,7 @@ class Lease:
             found = read(self._path)
             if found is None or found.token != self._mine.token:
                 whose = f"{found} has it" if found else f"{self._path} is gone"
-                raise TransientError(
-                    f"the lease for {self._mine.purpose} was lost: {whose}", "try again when it is free"
-                )
+                raise LeaseLost(f"the lease for {self._mine.purpose} was lost: {whose}", "try again when it is free")
             self._write()
 
     def _take(self) -> None:

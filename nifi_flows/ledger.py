@@ -37,7 +37,10 @@ class Deployed:
 
 @dataclass(frozen=True)
 class Event:
-    """what: deploy, redeploy or rollback. at: ISO 8601, UTC. says: in words, what was done or what was wrong."""
+    """what: deploy, redeploy or rollback. at: ISO 8601, UTC. says: in words, what was done or what was wrong.
+
+    passing: what was wrong may pass by itself, and says nothing against the version.
+    """
 
     at: str
     what: str
@@ -45,6 +48,7 @@ class Event:
     by: str
     version: str
     says: str
+    passing: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,9 +92,9 @@ class Ledger:
         """What was begun is undone: the deployed version runs again."""
         self._write(replace(self.state(), unfinished=None))
 
-    def note(self, what: str, ok: bool, by: str, version: str, says: str) -> None:
+    def note(self, what: str, ok: bool, by: str, version: str, says: str, passing: bool = False) -> None:
         """Add an event to the history, which keeps the last 200."""
-        event = Event(now(), what, ok, by, version, says)
+        event = Event(now(), what, ok, by, version, says, passing)
         lines = [*self._lines(), json.dumps(asdict(event))]
         _put(self._history, "\n".join(lines[-_KEPT:]) + "\n")
 

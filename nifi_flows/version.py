@@ -131,6 +131,11 @@ def changed_files(version: Version) -> list[str]:
     return sorted(path for path in {*made, *found} if made.get(path) != found.get(path))
 
 
+def made_at(processors: Path) -> float:
+    """When the folder that NiFi loads was made, in seconds since 1970. Raises OSError when it is none."""
+    return (processors / _MANIFEST).stat().st_mtime
+
+
 @contextmanager
 def at_revision(repository: Path, revision: str) -> Iterator[Path]:
     """The source tree of a git revision in a folder of its own. Raises TerminalError when git has no such revision."""

@@ -2,9 +2,11 @@
 
 import hashlib
 import hmac
+import json
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,18 +16,21 @@ from nifi_flows import drift as drifting
 from nifi_flows.definition import parameters, with_values
 from nifi_flows.deploy import Deployment, Plan, Target
 from nifi_flows.diff import compare
-from nifi_flows.errors import TerminalError
+from nifi_flows.errors import PipelineError, TerminalError, TransientError
+from nifi_flows.files import write_private
 from nifi_flows.hold import Hold
+from nifi_flows.lease import LeaseLost
 from nifi_flows.ledger import Deployed, Event, Ledger, now
 from nifi_flows.version import Version
 from scripts.bootstrap import ROOT
 from scripts.stack import credentials, names
 from scripts.stack.settings import Settings
-from scripts.stack.site import LocalSite, place
+from scripts.stack.site import LocalSite
 
 _VERSION = "flow.version"  # the parameter that names the version on the canvas and in every row
 _START = 240.0  # seconds that NiFi may take to answer
 _SECRETS = "parameters.toml"  # sensitive parameters, among the stack's other secrets
+_KEPT_SECRETS = "deployed_parameters.json"  # those of the versions that are kept, by their seals
 Report = Callable[[str], None]
 
 
@@ -41,9 +46,19 @@ def make(settings: Settings, tree: Path = Path(ROOT)) -> Version:
 
 def plan(settings: Settings, *, revision: str | None = None, tree: Path = Path(ROOT)) -> Plan:
     """What `deploy` would do. Changes nothing; raises what `deploy` raises before it touches anything."""
-    with _files(revision, tree) as files:
-        target = _checked(settings, make(settings, files), files, {}, version.source_of(tree, revision))
-    return engine.plan(target, _site(settings))
+    _refuse_held(settings)
+    if busy := deploying(settings):
+        raise TransientError(f"{busy} deploys now", "try again when it is done")
+    known = deployed(settings)
+    # Stored apart: what NiFi has loaded must stay as it is.
+    with _files(revision, tree) as files, tempfile.TemporaryDirectory(prefix="plan-") as store:
+        made = version.make(files, names.FLOW_NAME, Path(store))
+        target = _checked(settings, made, files, {}, version.source_of(tree, revision))
+        _refuse_lost(settings)
+        _check_fits(settings, target)
+        planned = engine.plan(target, _site(settings))
+    edited = known is not None and known.code == made.code and bool(version.changed_files(_stored(settings, known)))
+    return replace(planned, reload=planned.reload or edited)
 
 
 def deploy(
@@ -60,20 +75,18 @@ def deploy(
     each step. Raises TerminalError when it cannot run, is held or does not verify, and then what ran before runs again;
     TransientError when somebody else deploys, a queue does not drain, or an engine stays away.
     """
-    with (
-        _alone(settings, "deploy", report) as check,
-        _files(revision, tree) as files,
-        _noted(settings, "deploy", files),
-    ):
-        target = _checked(settings, make(settings, files), files, overrides or {}, version.source_of(tree, revision))
-        return _brought(settings, target, "deploy", report, check)
+    with _attempt(settings, "deploy", report) as attempt, _files(revision, tree) as files:
+        made = make(settings, files)
+        attempt.version = made.name
+        target = _checked(settings, made, files, overrides or {}, version.source_of(tree, revision))
+        return _brought(settings, target, attempt)
 
 
 def redeploy(settings: Settings, report: Report = lambda line: None) -> Deployment:
     """Make run again what was deployed, as it was. Raises as `deploy`, and when nothing was deployed."""
-    with _alone(settings, "redeploy", report) as check:
+    with _attempt(settings, "redeploy", report) as attempt:
         entry = _deployed(settings)
-        return _again(settings, "redeploy", entry, entry.overrides, report, check)
+        return _again(settings, entry, entry.overrides, attempt)
 
 
 def rollback(settings: Settings, report: Report = lambda line: None) -> Deployment:
@@ -81,13 +94,13 @@ def rollback(settings: Settings, report: Report = lambda line: None) -> Deployme
 
     Raises as `deploy`, and when there was none.
     """
-    with _alone(settings, "rollback", report) as check:
+    with _attempt(settings, "rollback", report) as attempt:
         state = _ledger(settings).state()
         if state.previous is None or state.deployed is None:
             raise TerminalError(
                 "there is no version before the present one", "./scripts/pipeline flow deploy --revision REV"
             )
-        return _again(settings, "rollback", state.previous, state.deployed.overrides, report, check)
+        return _again(settings, state.previous, state.deployed.overrides, attempt)
 
 
 def drift(settings: Settings) -> list[str]:
@@ -158,16 +171,26 @@ def deploying(settings: Settings) -> lease.Holder | None:
 
 
 def new_version(settings: Settings) -> str | None:
-    """The version of git's HEAD, when HEAD has moved since the last deploy to another version; else None."""
+    """The version of git's HEAD, when HEAD has moved since the last deploy to another version; else None.
+
+    Commits that change no version say nothing of what was deployed, which may be files that were never committed.
+    """
     known = deployed(settings)
     if known is None or known.commit is None:
         return None
     head = version.commit(Path(ROOT), "HEAD")
     if head == known.commit:
         return None
-    with version.at_revision(Path(ROOT), head) as tree:
-        name = version.name_of(tree, names.FLOW_NAME)
+    name = _version_at(head)
+    with suppress(TerminalError):  # the commit may be gone, as after a rebase
+        if _version_at(known.commit) == name:
+            return None
     return None if name == known.version else name
+
+
+def _version_at(commit: str) -> str:
+    with version.at_revision(Path(ROOT), commit) as tree:
+        return version.name_of(tree, names.FLOW_NAME)
 
 
 def heals(settings: Settings) -> bool:
@@ -180,19 +203,37 @@ def history(settings: Settings) -> list[Event]:
     return _ledger(settings).history()
 
 
+@dataclass
+class _Attempt:
+    """One deploy, redeploy or rollback, alone. lease: raises as soon as that is no longer so. version: if known yet."""
+
+    what: str
+    report: Report
+    lease: Callable[[], None]
+    version: str = "none"
+
+
 @contextmanager
-def _alone(settings: Settings, what: str, report: Report) -> Iterator[Callable[[], None]]:
-    """Nobody else holds the flow, and nobody else deploys it; what it yields raises as soon as that is no longer so."""
+def _attempt(settings: Settings, what: str, report: Report) -> Iterator[_Attempt]:
+    """Nobody else holds the flow, and nobody else deploys it.
+
+    What fails is noted, also what was refused before anything was begun: a guard has to know what was tried.
+    """
     _refuse_held(settings)
     with lease.hold_lease(folder(settings) / "lock.json", hold.whoever(), what) as taken:
         if taken.took_over:
             report(f"took the lock over from {taken.took_over}")
-
-        def check() -> None:
-            taken.check()
-            _refuse_held(settings)
-
-        yield check
+        attempt, ledger = _Attempt(what, report, taken.check), _ledger(settings)
+        before = ledger.history()
+        try:
+            yield attempt
+        except LeaseLost:
+            raise
+        except PipelineError as error:
+            if ledger.history() == before:
+                passing = isinstance(error, TransientError)
+                ledger.note(what, False, hold.whoever(), attempt.version, str(error), passing)
+            raise
 
 
 def _refuse_held(settings: Settings) -> None:
@@ -214,32 +255,9 @@ def _files(revision: str | None, tree: Path) -> Iterator[Path]:
         yield files
 
 
-@contextmanager
-def _noted(settings: Settings, what: str, files: Path) -> Iterator[None]:
-    """Note what is refused before anything was begun, too: a guard has to know what was tried."""
-    ledger = _ledger(settings)
-    before = ledger.history()
-    try:
-        yield
-    except TerminalError as error:
-        if ledger.history() == before:
-            try:
-                name = version.name_of(files, names.FLOW_NAME)
-            except TerminalError:
-                name = "none"
-            ledger.note(what, False, hold.whoever(), name, str(error))
-        raise
-
-
-def _again(
-    settings: Settings,
-    what: str,
-    entry: Deployed,
-    overrides: Mapping[str, str],
-    report: Report,
-    check: Callable[[], None],
-) -> Deployment:
+def _again(settings: Settings, entry: Deployed, overrides: Mapping[str, str], attempt: _Attempt) -> Deployment:
     """Bring back what the ledger knows, with its values but these."""
+    attempt.version = entry.version
     made = _restored(settings, entry)
     declared = parameters(made.flow)
     secret = environments.sensitive_values(declared, settings.secrets / _SECRETS)
@@ -249,9 +267,9 @@ def _again(
         entry, values=values, overrides=given, sealed=_sealed(settings, secret), by=hold.whoever(), at=now()
     )
     target = Target(made, {**values, **secret}, record, _renewed(settings, record))
-    done = _brought(settings, target, what, report, check)
+    done = _brought(settings, target, attempt)
     if not done.changes:  # a guard has to know that it was tried, and that it mends nothing
-        _ledger(settings).note(what, True, hold.whoever(), made.name, "nothing to change")
+        _ledger(settings).note(attempt.what, True, hold.whoever(), made.name, "nothing to change")
     return done
 
 
@@ -264,36 +282,59 @@ def _restored(settings: Settings, entry: Deployed) -> Version:
     for revision in (None, entry.commit):
         with suppress(TerminalError), _files(revision, Path(ROOT)) as files:
             if version.name_of(files, names.FLOW_NAME) == entry.version:
-                made = make(settings, files)
-                place(settings, made)  # so NiFi has to load it again
-                return made
+                return make(settings, files)
     raise TerminalError(
         f"processor file {changed[0]} was changed, and the sources of version {entry.version} are gone",
         "./scripts/pipeline flow deploy brings the version of the files as they are",
     )
 
 
-def _brought(settings: Settings, target: Target, what: str, report: Report, check: Callable[[], None]) -> Deployment:
+def _brought(settings: Settings, target: Target, attempt: _Attempt) -> Deployment:
     ledger, site = _ledger(settings), _site(settings)
     if ledger.state().unfinished:
         site.awake(_START)  # its deploy may have ended while NiFi was stopped
     _refuse_lost(settings)
     _check_fits(settings, target)
 
-    def keep() -> None:
-        check()
+    def check(replacing: bool) -> None:
+        attempt.lease()
+        if not replacing:
+            return
+        _refuse_held(settings)
         edit = save_edit(settings, target.version)
         if edit is not None and edit not in kept:
             kept.append(edit)
-            report(f"saved what was changed on the canvas: {edit}")
+            attempt.report(f"saved what was changed on the canvas: {edit}")
 
     kept: list[Path] = []
-    keep()
-    done = engine.deploy(target, site, ledger, report, what, keep)
+    check(True)
+    before = _kept_secrets(settings, target)
+    done = engine.deploy(target, site, ledger, attempt.report, attempt.what, check, before)
     state = ledger.state()
     entries = [entry for entry in (state.deployed, state.previous) if entry is not None]
     version.prune(folder(settings), [Version(entry.version, entry.code, folder(settings)) for entry in entries])
     return done
+
+
+def _kept_secrets(settings: Settings, target: Target) -> dict[str, str]:
+    """The sensitive parameters of what is deployed, for the way back to it; those of the target are kept beside them.
+
+    NiFi gives none of them back, and where they come from may have others by now.
+    """
+    path = settings.secrets / _KEPT_SECRETS
+    try:
+        known = {str(seal): str(value) for seal, value in json.loads(path.read_text(encoding="utf-8")).items()}
+    except (OSError, ValueError, AttributeError):
+        known = {}
+    state = _ledger(settings).state()
+    entries = [entry for entry in (state.deployed, state.previous, state.unfinished) if entry is not None]
+    seals = {seal for entry in entries for seal in entry.sealed.values()}
+    kept = {seal: value for seal, value in known.items() if seal in seals}
+    kept |= {seal: target.values[name] for name, seal in target.record.sealed.items()}
+    if kept != known:
+        write_private(path, json.dumps(kept).encode())
+    sealed = state.deployed.sealed if state.deployed else {}
+    return {name: kept[seal] for name, seal in sealed.items() if seal in kept}
 
 
 def _refuse_lost(settings: Settings) -> None:
@@ -343,6 +384,11 @@ def _checked(
     unknown = sorted(set(given) - set(declared))
     if unknown:
         raise TerminalError(f"the flow has no parameter {', '.join(unknown)}", f"it has {', '.join(sorted(declared))}")
+    if hidden := sorted(name for name in given if declared[name].get("sensitive")):
+        raise TerminalError(
+            f"{', '.join(hidden)} is sensitive, and not to be given by hand",
+            f"set {environments.variable(hidden[0])}, or {settings.secrets / _SECRETS}",
+        )
     environment = environments.resolve(
         environments.load(flow_files / names.ENVIRONMENTS.name),
         settings.environment,
@@ -377,8 +423,10 @@ def _sealed(settings: Settings, secret: Mapping[str, str]) -> dict[str, str]:
 
 
 def _renewed(settings: Settings, record: Deployed) -> list[str]:
-    known = deployed(settings)
-    before = known.sealed if known else {}
+    state = _ledger(settings).state()
+    if state.unfinished is not None:  # which of them NiFi has is not known then
+        return list(record.sealed)
+    before = state.deployed.sealed if state.deployed else {}
     return [name for name, seal in record.sealed.items() if before.get(name) != seal]
 
 

@@ -36,6 +36,7 @@ class Cursor:
 class Flow:
     """The flow as NiFi shows it. run and pages: what its parameters ask for. active: threads at work.
 
+    cursor: None before the first page, and of a flow that pulls no run.
     queued: connection name -> FlowFiles, only where there are any. ill: components that are invalid or don't run.
     """
 
@@ -78,16 +79,20 @@ def flow(name: str) -> Flow:
         for p in listed
         if p.component.validation_status != "VALID" or p.component.state != "RUNNING"
     ]
-    source = next(p for p in listed if p.component.type == "PullRun")
+    cursor = next((_cursor(p) for p in listed if p.component.type == "PullRun"), None)
+    asked = parameters(group)
+    run = "/".join(asked.get(name) or "" for name in ("source.name", "run.seed", "run.page.size"))
+    return Flow(cursor, run, int(asked.get("run.pages") or 0), queued, snapshot.active_thread_count, ill)
+
+
+def _cursor(source: nifi.ProcessorEntity) -> Cursor | None:
+    state = canvas.get_processor_state(source).component_state
     entries = {
         entry.key: entry.value
-        for scope in ("local_state", "cluster_state")
-        for entry in getattr(getattr(canvas.get_processor_state(source).component_state, scope), "state", None) or []
+        for scope in (state.local_state, state.cluster_state)
+        for entry in getattr(scope, "state", None) or []
     }
-    cursor = Cursor(entries["run"], int(entries["next_page"])) if "run" in entries else None
-    asked = parameters(group)
-    run = f"{asked['source.name']}/{asked['run.seed']}/{asked['run.page.size']}"
-    return Flow(cursor, run, int(asked["run.pages"]), queued, snapshot.active_thread_count, ill)
+    return Cursor(entries["run"], int(entries["next_page"])) if "run" in entries else None
 
 
 def receipts(settings: Settings) -> dict[str, dict[str, Any]]:

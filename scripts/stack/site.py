@@ -11,7 +11,7 @@ import requests
 
 from nifi_flows import canvas, connection
 from nifi_flows.errors import TerminalError, TransientError
-from nifi_flows.version import Version
+from nifi_flows.version import Version, made_at
 from nifi_processors import bundle
 from scripts.stack import hops, names
 from scripts.stack.credentials import Credentials
@@ -40,15 +40,21 @@ class LocalSite:
 
     def awake(self, patience: float) -> None:
         self._supervisor.start_engine("nifi")
-        deadline = time.monotonic() + patience
+        begun = time.monotonic()
         while True:
             try:
                 nifi.ready(self._settings, self._credentials)
                 return
             except requests.RequestException as error:
-                if self._supervisor.uptime("nifi") > _HUNG:
+                if _certificate_refused(error):
+                    raise TerminalError(
+                        f"NiFi and this stack do not accept each other's certificates: {error}",
+                        "./scripts/pipeline doctor looks at ours; another NiFi may listen there",
+                    ) from error
+                waited = time.monotonic() - begun
+                if min(waited, self._supervisor.uptime("nifi")) > _HUNG:
                     self._supervisor.restart_engine("nifi")
-                if time.monotonic() > deadline:
+                if waited > patience:
                     raise TransientError(
                         f"NiFi does not answer after {patience:.0f} s: {type(error).__name__}",
                         "./scripts/pipeline logs nifi",
@@ -58,11 +64,11 @@ class LocalSite:
     def loaded(self) -> str | None:
         place = nifi.extensions(self._settings)
         try:
-            placed = int(place.lstat().st_mtime)
+            placed = max(place.lstat().st_mtime, made_at(place))
         except OSError:
             return None
         started = time.time() - self._supervisor.uptime("nifi")
-        return place.resolve().name if placed <= started + 1 else None
+        return place.resolve().name if int(placed) <= started + 1 else None
 
     def load(self, version: Version) -> None:
         place(self._settings, version)
@@ -82,26 +88,29 @@ class LocalSite:
         for name, schema in schemas.items():
             registry.register(self._settings, _subject(name), schema)
 
-    def watch(self) -> Callable[[Callable[[str], None]], str | None]:
-        told = max(canvas.complaints(), default=0)
-        before = self._pages()
+    def watch(self, group: str) -> Callable[[Callable[[str], None]], str | None]:
+        told = max(canvas.complaints(group), default=0)
+        state, before = hops.flow(names.FLOW_NAME), self._pages()
+        under_way = sum(state.queued.values())  # these pages may have passed already what is new
 
         def wait(report: Callable[[str], None]) -> str | None:
             deadline = time.monotonic() + _RECORD
             while time.monotonic() < deadline:
-                pages = self._pages()
-                if before is not None and pages is not None and pages > before:
+                pages, now = self._pages(), hops.flow(names.FLOW_NAME)
+                if before is not None and pages is not None and pages > before + under_way:
                     report("verified: records flow")
                     return None
-                if hops.at_rest(hops.flow(names.FLOW_NAME)):
+                if hops.at_rest(now):
                     report("verified: the pull run is finished, so nothing has to flow")
                     return None
                 time.sleep(0.3)
-            for number, complaint in canvas.complaints().items():
+            for number, complaint in canvas.complaints(group).items():
                 if number > told:
                     return f"no record passed in {_RECORD:.0f} s: {' '.join(complaint.split())[:300]}"
             if before is None or pages is None:
                 return "whether records pass cannot be told: Kafka does not answer"
+            if pages == before and not now.queued and (asked := _handed_out(state.cursor, now.cursor)) > 1:
+                return f"no record passed in {_RECORD:.0f} s: {asked} pages were asked for, and nothing is left of them"
             report(f"no record passed in {_RECORD:.0f} s, and nothing complains: the source may give none")
             return None
 
@@ -113,6 +122,20 @@ class LocalSite:
             return hops.length(self._settings, names.PAGES)
         except TransientError:
             return None
+
+
+def _handed_out(before: hops.Cursor | None, now: hops.Cursor | None) -> int:
+    """How many pages of one pull run the flow has begun with from one moment to another."""
+    if before is None or now is None or before.run != now.run:
+        return 0
+    return now.next_page - before.next_page
+
+
+def _certificate_refused(error: requests.RequestException) -> bool:
+    """As opposed to a handshake that merely breaks off, as when NiFi starts or stops."""
+    if isinstance(error, requests.exceptions.SSLError):
+        return "certificate" in str(error).lower()
+    return error.response is not None and error.response.status_code in (401, 403)
 
 
 def place(settings: Settings, version: Version) -> None:

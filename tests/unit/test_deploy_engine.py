@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from nifi_flows import deploy as engine
 from nifi_flows.canvas import Part
 from nifi_flows.deploy import Deployment, Report, Target
 from nifi_flows.errors import TerminalError, TransientError
-from nifi_flows.ledger import Deployed, Event, Ledger, State
+from nifi_flows.lease import LeaseLost
+from nifi_flows.ledger import Deployed, Event, Ledger, State, now
 from nifi_flows.queues import removed
 from nifi_flows.version import Version
 from tests.unit.small_flows import Flow, exported, flow
@@ -220,7 +222,7 @@ class Place:
         self.step("register")
         self.schemas |= schemas
 
-    def watch(self) -> Callable[[Report], str | None]:
+    def watch(self, group: str) -> Callable[[Report], str | None]:
         return lambda report: self.complaints.pop(0) if self.complaints else None
 
 
@@ -244,16 +246,26 @@ class Here:
         values = {"rate": rate}
         return Target(version, values, Deployed(name, code, "dev", values, by="me"))
 
-    def deploy(self, target: Target, check: Callable[[], None] = lambda: None) -> Deployment:
+    def deploy(
+        self,
+        target: Target,
+        check: Callable[[bool], None] = lambda replacing: None,
+        secrets: Mapping[str, str] | None = None,
+    ) -> Deployment:
         """With the steps and reports of this deploy alone."""
         self.step.done.clear()
         self.reported.clear()
-        return engine.deploy(target, self.site, self.ledger, self.reported.append, check=check)
+        return engine.deploy(target, self.site, self.ledger, self.reported.append, check=check, secrets=secrets)
 
-    def refused(self, target: Target, check: Callable[[], None] = lambda: None) -> str:
+    def refused(
+        self,
+        target: Target,
+        check: Callable[[bool], None] = lambda replacing: None,
+        secrets: Mapping[str, str] | None = None,
+    ) -> str:
         """What a deploy says that must fail."""
         with pytest.raises((TerminalError, TransientError)) as told:
-            self.deploy(target, check)
+            self.deploy(target, check, secrets)
         return str(told.value)
 
     @property
@@ -285,8 +297,9 @@ def _listed(ids: Iterable[str]) -> str:
     return ", ".join(sorted(i.removeprefix("canvas:") for i in ids))
 
 
-def _lost() -> None:
-    raise TerminalError("the lease is lost", "deploy again")
+def _held(replacing: bool) -> None:
+    if replacing:
+        raise TerminalError("ann holds the flow", "ask her")
 
 
 @pytest.fixture
@@ -313,7 +326,7 @@ def here(empty: Here) -> Here:
 def test_the_first_import(empty: Here) -> None:
     target = empty.target("v1", schemas=["user"])
     done = empty.deploy(target)
-    assert empty.steps == ["register", "load", "import", "start"]
+    assert empty.steps == ["load", "import", "register", "start"]
     assert empty.runs(target)
     assert empty.state.deployed and empty.state.deployed.group == "group"
     assert (done.version, done.stopped, len(done.changes)) == ("v1", 0.0, 4)
@@ -485,6 +498,42 @@ def test_when_not_even_that_can_be_done_it_is_told_all_the_same(here: Here) -> N
     assert here.state.unfinished
 
 
+def test_sensitive_parameters_come_back_with_the_version(here: Here) -> None:
+    """NiFi doesn't tell them, and where they come from has the new ones by now."""
+    definition = flow("Pull success Check", "Check valid Publish", parameters=["rate", "token"])
+
+    def with_token(name: str, token: str) -> Target:
+        target = here.target(name, definition)
+        return replace(target, values={**target.values, "token": token}, renewed=["token"])
+
+    before = with_token("v2", "old")
+    here.deploy(before)
+    here.site.complaints = ["the source answers 401"]
+    here.refused(with_token("v3", "new"), secrets={"token": "old"})
+    assert here.canvas.values["token"] == "old"
+    assert here.runs(before)
+    assert "old" not in json.dumps(here.ledger.state().deployed.values)  # type: ignore[union-attr]
+
+
+def test_a_way_back_that_is_interrupted_leaves_what_can_run_running(here: Here) -> None:
+    here.step.faults = {"start": [REFUSED, KeyboardInterrupt()]}
+    with pytest.raises(KeyboardInterrupt):
+        here.deploy(here.target("v2", ENRICHED))
+    assert here.steps[-1] == "start what can"
+    assert here.state.unfinished and not here.noted.ok
+    here.deploy(here.target("v1"))
+    assert here.runs(here.target("v1"))
+
+
+def test_what_was_wrong_says_whether_it_may_pass(here: Here) -> None:
+    here.step.faults = {"replace": [REFUSED]}
+    here.refused(here.target("v2", TUNED))
+    assert not here.noted.passing
+    here.step.faults = {"replace": [AWAY] * 3}
+    here.refused(here.target("v2", TUNED))
+    assert here.noted.passing
+
+
 def test_what_waits_before_a_processor_of_the_failed_version_is_handed_over(here: Here) -> None:
     here.canvas.stuck = {"Enrich"}
     here.canvas.queues = {"canvas:Enrich failure": 7, "canvas:Enrich success": 1}
@@ -539,9 +588,12 @@ def test_the_third_time_it_goes_back(here: Here) -> None:
 
 
 def test_it_is_not_waited_for_before_anything_is_touched(here: Here) -> None:
-    here.step.faults = {"register": [AWAY]}
-    assert here.refused(here.target("v2", TUNED, schemas=["user"])) == "NiFi is away; nothing was changed"
-    assert here.steps == ["register"]
+    def away(replacing: bool) -> None:
+        if replacing:
+            raise AWAY
+
+    assert here.refused(here.target("v2", TUNED), away) == "NiFi is away; nothing was changed"
+    assert here.steps == []
     assert here.runs(here.target("v1"))
 
 
@@ -576,6 +628,14 @@ def test_a_deploy_that_was_cut_off_is_verified_again_even_if_nothing_differs(her
     assert here.runs(here.target("v1"))
 
 
+def test_a_deploy_that_was_cut_off_counts_as_a_try(here: Here) -> None:
+    cut = replace(here.target("v2", TUNED).record, by="airflow", at=now())
+    here.ledger.begin(cut)
+    here.deploy(here.target("v1"))
+    told = here.ledger.history()[-2]
+    assert (told.by, told.version, told.ok, told.passing, told.says) == ("airflow", "v2", False, True, "it was cut off")
+
+
 def test_a_version_that_was_cut_off_before_it_was_watched_is_still_new(here: Here) -> None:
     target = here.target("v2", TUNED)
     here.ledger.begin(target.record)
@@ -588,7 +648,7 @@ def test_a_version_that_was_cut_off_before_it_was_watched_is_still_new(here: Her
 def test_a_deploy_that_was_cut_off_is_undone_if_the_next_one_fails_at_once(here: Here) -> None:
     here.ledger.begin(here.target("v2", TUNED).record)
     here.canvas.flow = TUNED
-    assert here.refused(here.target("v3", ENRICHED), _lost) == "the lease is lost; version v1 runs again"
+    assert here.refused(here.target("v3", ENRICHED), _held) == "ann holds the flow; version v1 runs again"
     assert here.runs(here.target("v1"))
 
 
@@ -611,11 +671,12 @@ def test_who_may_not_go_on_hands_nothing_over(here: Here) -> None:
     _cut_off(here)
     steps: list[list[str]] = []
 
-    def lost() -> None:
-        steps.append([*here.steps])
-        _lost()
+    def held(replacing: bool) -> None:
+        if replacing:
+            steps.append([*here.steps])
+        _held(replacing)
 
-    here.refused(here.target("v3", TUNED), lost)
+    here.refused(here.target("v3", TUNED), held)
     assert steps == [[]]
 
 
@@ -645,38 +706,77 @@ def test_when_nifi_goes_away_while_draining_the_sources_start_again(here: Here) 
 
 
 @pytest.mark.parametrize(
-    ("definition", "code", "steps", "undone"),
+    ("definition", "code"),
     [
-        (TUNED, "c1", [], "version v1 runs again"),
-        (ENRICHED, "c1", ["stop", "start"], "version v1 runs again"),
-        (FLOW, "c2", [], "nothing was changed"),
-        (SHORTER, "c1", [], "nothing was changed"),
+        (TUNED, "c1"),
+        (ENRICHED, "c1"),
+        (FLOW, "c2"),
+        (SHORTER, "c1"),
     ],
     ids=["replace", "replace a stopped flow", "load", "drain"],
 )
-def test_who_may_not_go_on_replaces_nothing(
-    here: Here, definition: Flow, code: str, steps: list[str], undone: str
-) -> None:
-    assert here.refused(here.target("v2", definition, code=code), _lost) == f"the lease is lost; {undone}"
-    assert here.steps == steps
+def test_who_may_not_go_on_touches_nothing(here: Here, definition: Flow, code: str) -> None:
+    assert here.refused(here.target("v2", definition, code=code), _held) == "ann holds the flow; nothing was changed"
+    assert here.steps == []
     assert here.runs(here.target("v1"))
 
 
 @pytest.mark.parametrize("loaded", [None, "c1"])
 def test_who_may_not_go_on_imports_nothing(empty: Here, loaded: str | None) -> None:
     empty.site.code = loaded
-    assert empty.refused(empty.target("v1"), _lost) == "the lease is lost; nothing was changed"
+    assert empty.refused(empty.target("v1"), _held) == "ann holds the flow; nothing was changed"
     assert empty.steps == [] and empty.state == State()
 
 
 def test_the_way_back_is_gone_to_its_end_whoever_holds_the_flow(here: Here) -> None:
-    def lost_after_load() -> None:
+    def held_after_load(replacing: bool) -> None:
         if "load" in here.steps:
-            _lost()
+            _held(replacing)
 
-    assert "version v1 runs again" in here.refused(here.target("v2", TUNED, code="c2"), lost_after_load)
+    assert "version v1 runs again" in here.refused(here.target("v2", TUNED, code="c2"), held_after_load)
     assert here.steps == ["stop", "load", "stop", "load", "start"]
     assert here.runs(here.target("v1"))
+
+
+def _taken_over(here: Here, step: str) -> Callable[[bool], None]:
+    """Another deploy takes over as soon as a step is done."""
+
+    def check(replacing: bool) -> None:
+        if step in here.steps:
+            here.ledger.begin(here.target("v3").record)
+            raise LeaseLost("airflow has the lease", "try again when it is free")
+
+    return check
+
+
+@pytest.mark.parametrize(
+    ("definition", "step", "steps"),
+    [(TUNED, "replace", ["replace"]), (ENRICHED, "replace", ["stop", "replace"]), (TUNED, "load", ["stop", "load"])],
+)
+def test_who_lost_the_lease_does_nothing_more(here: Here, definition: Flow, step: str, steps: list[str]) -> None:
+    """Whoever has it goes on from there; going back would undo what they do."""
+    code = "c2" if step == "load" else "c1"
+    with pytest.raises(LeaseLost):
+        here.deploy(here.target("v2", definition, code=code), _taken_over(here, step))
+    assert here.steps == steps
+    assert here.state.unfinished and here.state.unfinished.version == "v3"
+
+
+def test_who_lost_the_lease_on_the_way_back_does_nothing_more(here: Here) -> None:
+    here.step.faults = {"replace": [REFUSED]}
+    with pytest.raises(LeaseLost):
+        here.deploy(here.target("v2", TUNED), _taken_over(here, "replace"))
+    assert here.steps == ["replace"]
+    assert here.state.unfinished and here.state.unfinished.version == "v3"
+
+
+def test_who_lost_the_lease_before_it_began_leaves_no_trace(here: Here) -> None:
+    def lost(replacing: bool) -> None:
+        raise LeaseLost("airflow has the lease", "try again when it is free")
+
+    with pytest.raises(LeaseLost):
+        here.deploy(here.target("v2", TUNED), lost)
+    assert here.runs(here.target("v1")) and here.steps == []
 
 
 # -- when no record passes ----------------------------------------------------------------------------------------

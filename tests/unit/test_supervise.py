@@ -121,7 +121,9 @@ def small(home: Path) -> Iterator[Small]:
 def shared() -> Iterator[Small]:
     """A stack that is up; each test has engines of its own in it."""
     home = Path(tempfile.mkdtemp(prefix="sv-"))
-    with _stack(home / "h", "steady", "idle", "killed", "failing", "changing", "secretive", "restarted", "slow") as made:
+    with _stack(
+        home / "h", "steady", "idle", "killed", "failing", "changing", "secretive", "restarted", "slow"
+    ) as made:
         assert made.up() == [], "nothing ran, so nothing ran under files that no longer hold"
         yield made
         assert made.supervisor.stop()
