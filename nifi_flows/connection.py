@@ -1,6 +1,7 @@
 """A NiFi reached over mutual TLS, as nipyapi wants it configured."""
 
 import logging
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,9 +39,9 @@ def connected(nifi: NiFi) -> Iterator[None]:
     configuration.host = nifi.url
     configuration.verify_ssl = True
     try:
-        nipyapi.security.set_service_ssl_context(
-            "nifi", ca_file=str(nifi.ca), client_cert_file=str(nifi.certificate), client_key_file=str(nifi.key)
-        )
+        # Not nipyapi's helper, which goes on without a certificate that it cannot read.
+        configuration.ssl_context = ssl.create_default_context(cafile=nifi.ca)
+        configuration.ssl_context.load_cert_chain(nifi.certificate, nifi.key)
     except OSError as error:  # as are those of ssl
         raise TerminalError(
             f"the certificates for NiFi in {nifi.certificate.parent} cannot be used: {error}",

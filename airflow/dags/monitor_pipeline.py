@@ -35,7 +35,7 @@ def look() -> dict[str, Any]:
     try:
         decision = asdict(guard.decide(configured, record))
     except PipelineError as error:
-        decision = {"go": False, "why": f"undecided: {error}", "revision": None}
+        decision = {"go": False, "why": f"undecided: {error}", "revision": None, "save": False}
     print(f"{record['verdict']}; redeploy: {'yes' if decision['go'] else 'no'}, {decision['why']}")
     return {"record": record, "decision": decision}
 
@@ -57,10 +57,14 @@ def show(area: str, seen: dict[str, Any]) -> None:
 
 @task(outlets=[PIPELINE_HEALTH], trigger_rule="all_done")
 def report(seen: dict[str, Any] | None, run_id: str | None = None, outlet_events: Any = None) -> None:
-    """Print the report, put it on the run as a note, emit it as an asset event, and forget runs of days gone by."""
+    """Print the report, put it on the run as a note and emit it as an asset event; then tidy up.
+
+    That is: send what could not be delivered before, and forget what is of days gone by.
+    """
     from nifi_flows.errors import PipelineError
+    from scripts.monitor import alerts
     from scripts.monitor.report import brief, markdown
-    from scripts.stack import airflow_api, settings
+    from scripts.stack import airflow_api, airflow_database, settings
 
     if seen is None:
         record: dict[str, Any] = {"verdict": "unknown", "checks": {}}
@@ -69,23 +73,29 @@ def report(seen: dict[str, Any] | None, run_id: str | None = None, outlet_events
     else:
         record, decision = seen["record"], seen["decision"]
         said = f"Redeploy: {'yes' if decision['go'] else 'no'}, {decision['why']}"
-        note = f"{brief(record)}\n{said}"  # of which Airflow takes little
+        verdict, _, rest = brief(record).partition("\n")
+        note = f"{verdict}\n\n{said}\n{rest}"  # its end may be cut off
         print(f"{markdown(record)}\n{said}")
     outlet_events[PIPELINE_HEALTH].extra = record
     configured = settings.load()
-    try:
-        airflow_api.annotate(configured, "monitor_pipeline", str(run_id), note)
-        airflow_api.forget(configured, "monitor_pipeline", datetime.now(UTC) - _KEPT)
-    except PipelineError as error:  # the log and the event have the report; what is to be forgotten waits
-        print(error)
+    for step in (
+        lambda: airflow_api.annotate(configured, "monitor_pipeline", str(run_id), note),
+        lambda: alerts.catch_up(configured),
+        lambda: airflow_api.forget(configured, "monitor_pipeline", datetime.now(UTC) - _KEPT),
+        lambda: airflow_database.forget(configured),
+    ):
+        try:
+            step()
+        except PipelineError as error:  # the log and the event have the report; the rest can wait
+            print(error)
 
 
 # It is skipped whenever all is well, so doing its work is no recovery.
 @task(outlets=[PIPELINE_ILL], on_failure_callback=callbacks.tell_failure, on_success_callback=None)
 def redeploy(seen: dict[str, Any], outlet_events: Any = None) -> None:
-    """Ask for a redeploy by an asset event; skipped, with the reason, when there shall be none."""
+    """Ask for a redeploy, or to save an edit, by an asset event; skipped, with the reason, when there is no need."""
     decision = seen["decision"]
-    if not decision["go"]:
+    if not (decision["go"] or decision["save"]):
         raise AirflowSkipException(decision["why"])
     print(decision["why"])
     outlet_events[PIPELINE_ILL].extra = {**decision, "record": seen["record"]}

@@ -1,7 +1,7 @@
 """redeploy_flows: bring what runs back to what git says, saving first what somebody changed by hand.
 
-Started by an event of pipeline_ill, which the monitor emits for an illness that a redeploy heals and for a new version
-in git; or by hand. A flow that somebody holds is left alone in either case.
+Started by an event of pipeline_ill, which the monitor emits for an illness that a redeploy heals, for a change by hand
+that is to be saved and for a new version in git; or by hand. A flow that somebody holds is left alone in either case.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -19,10 +19,12 @@ PIPELINE_ILL = Asset("pipeline_ill")
 def decide(
     params: dict[str, Any] | None = None, triggering_asset_events: Any = None, run_id: str | None = None
 ) -> dict[str, Any]:
-    """What to deploy and why; skips the rest when nothing shall be deployed, and puts the reason on the run as a note.
+    """What to deploy and why; skips the rest when nothing shall be done, and puts the reason on the run as a note.
 
     By hand, whether the environment heals by itself does not matter; a hold always does.
     """
+    from dataclasses import asdict
+
     from nifi_flows.errors import PipelineError
     from scripts.monitor import guard
     from scripts.stack import airflow_api, flows, settings
@@ -31,32 +33,35 @@ def decide(
     events = triggering_asset_events[PIPELINE_ILL] if triggering_asset_events else []
     hold, by = flows.held(configured), guard.ACTOR if events else "somebody in Airflow"
     if hold is not None:
-        go, revision, why = False, None, f"{hold.who} holds the flow since {hold.since:%Y-%m-%d %H:%M} UTC: {hold.why}"
+        decision = guard.Decision(False, f"{hold.who} holds the flow since {hold.since:%Y-%m-%d %H:%M} UTC: {hold.why}")
     elif events:
         decision = guard.decide(configured, events[-1].extra["record"])
-        go, revision, why = decision.go, decision.revision, decision.why
     else:
         assert params is not None
-        go, revision, why = True, params["revision"] or None, f"by hand: {params['reason'] or 'no reason given'}"
+        decision = guard.Decision(True, f"by hand: {params['reason'] or 'no reason given'}", params["revision"] or None)
     try:
-        airflow_api.annotate(configured, "redeploy_flows", str(run_id), why)
+        airflow_api.annotate(configured, "redeploy_flows", str(run_id), decision.why)
     except PipelineError as error:  # the log has it
         print(f"no note on the run: {error}")
-    if not go:
-        raise AirflowSkipException(why)
-    print(f"{revision or 'what was deployed, as it was'}; {why}")
-    return {"revision": revision, "why": why, "by": by}
+    if not (decision.go or decision.save):
+        raise AirflowSkipException(decision.why)
+    print(f"deploy: {(decision.revision or 'what was deployed, as it was') if decision.go else 'no'}; {decision.why}")
+    return {**asdict(decision), "by": by}
 
 
 @task
 def save_edit(decided: dict[str, Any]) -> None:
     """Save what was changed by hand as an export and a diff, and tell it, before anything replaces it."""
-    from nifi_flows.errors import PipelineError
+    from nifi_flows.errors import PipelineError, TransientError
     from scripts.monitor import alerts
     from scripts.stack import flows, settings
 
     configured = settings.load()
-    folder = flows.save_edit(configured)
+    try:
+        folder = flows.save_edit(configured)
+    except TransientError as error:  # such as a NiFi that a deploy left stopped; the next one starts it, and saves then
+        print(f"the deploy saves what was changed by hand, if anything was: {error}")
+        return
     if folder is None:
         print("nothing was changed by hand")
         return
@@ -64,26 +69,28 @@ def save_edit(decided: dict[str, Any]) -> None:
     try:
         alerts.send(
             configured,
-            "The flow was changed by hand; it is about to be redeployed",
+            f"The flow was changed by hand; it is {'about to be' if decided['go'] else 'not'} redeployed",
             (folder / "diff.md").read_text(),
-            {"saved in": str(folder), "redeployed because": decided["why"]},
+            {"saved in": str(folder), "redeployed because" if decided["go"] else "not because": decided["why"]},
         )
     except PipelineError as error:  # seen by the monitor; what was saved is safe
         print(f"the alert was not delivered: {error}")
 
 
-@task(retries=2, retry_delay=timedelta(seconds=20), execution_timeout=timedelta(minutes=15))
+@task(execution_timeout=timedelta(minutes=15))
 def deploy(decided: dict[str, Any]) -> dict[str, Any]:
     """Through the one deploy engine: the revision, or without one what was deployed, as it was.
 
-    What may pass by itself is tried again.
+    What may pass by itself is tried again when the monitor still asks for it, as often as the guard allows.
     """
     import os
     from dataclasses import asdict
 
-    from nifi_flows.errors import TerminalError
+    from nifi_flows.errors import PipelineError
     from scripts.stack import flows, settings
 
+    if not decided["go"]:
+        raise AirflowSkipException(decided["why"])
     configured, revision = settings.load(), decided["revision"]
     os.environ["PIPELINE_ACTOR"] = decided["by"]  # this process is the task's own
     try:
@@ -91,7 +98,7 @@ def deploy(decided: dict[str, Any]) -> dict[str, Any]:
             done = flows.redeploy(configured, report=print)
         else:
             done = flows.deploy(configured, revision=revision, report=print)
-    except TerminalError as error:
+    except PipelineError as error:
         raise AirflowFailException(f"{error}; next: {error.remedy}") from error
     for change in done.changes:
         print(f"  {change}")

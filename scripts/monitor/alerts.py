@@ -31,6 +31,7 @@ _ATTEMPTS = 4
 _WAIT = wait_exponential(multiplier=0.5, max=2)  # 0.5, 1 and 2 s
 _KEPT = 200  # alerts in the record
 _KEPT_TEXT = 2000  # characters of each
+_CAUGHT_UP = 20  # alerts that are told when they come late, the newest
 _ANSWER = 200  # bytes of the webhook's answer that are looked at
 
 # Slack's limits in characters, and of fields in a section.
@@ -72,17 +73,38 @@ def _failure(answer: _Answer) -> PipelineError:
     return kind(f"the alert was not delivered: {answer.trouble}", f"see to the webhook in {VARIABLE} or its file")
 
 
+def catch_up(settings: Settings) -> None:
+    """Send in one what could not be delivered before, so that nobody misses it; nothing when all was delivered.
+
+    Raises TransientError and TerminalError as `send`; what still cannot be delivered stays recorded as it is.
+    """
+    late, url = _undelivered(settings), webhook(settings)
+    if not late or not url:
+        return
+    lines = [f"{entry.get('at')} {entry.get('title')}: {one_line(str(entry.get('text')))}" for entry in late]
+    title, text = f"{len(late)} alerts come late", "\n".join(lines[-_CAUGHT_UP:])
+    answer = _attempt(url, message(title, text, {"late because": str(late[-1].get("why", ""))}))
+    if answer.trouble:
+        raise _failure(answer)
+    _record(settings, title, text, "late", "")
+
+
 def read(settings: Settings) -> Alerts:
     """How the last alerts went. Raises TerminalError when the record cannot be read or the webhook's URL is none."""
-    entries = list(_entries(_file(settings)))
+    late = _undelivered(settings)
+    why = str(late[-1].get("why", "")) if late else ""
+    return Alerts(bool(webhook(settings)), len(late), why, str(_file(settings)))
+
+
+def _undelivered(settings: Settings) -> list[dict[str, Any]]:
+    """The alerts that failed and have not come late since, the oldest first."""
     undelivered: list[dict[str, Any]] = []
-    for entry in entries:
-        if entry["outcome"] == "delivered":
+    for entry in _entries(_file(settings)):
+        if entry["outcome"] == "late":
             undelivered = []
         elif entry["outcome"] == "failed":
             undelivered.append(entry)
-    why = str(undelivered[-1].get("why", "")) if undelivered else ""
-    return Alerts(bool(webhook(settings)), len(undelivered), why, str(_file(settings)))
+    return undelivered
 
 
 def webhook(settings: Settings) -> str:
@@ -174,7 +196,6 @@ def _cut(text: str, longest: int) -> str:
 
 
 def _post(url: str, body: Mapping[str, Any]) -> _Answer:
-    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it would log the URL
     attempts = Retrying(
         retry=retry_if_result(lambda answer: answer.passing),
         stop=stop_after_attempt(_ATTEMPTS),
@@ -186,6 +207,7 @@ def _post(url: str, body: Mapping[str, Any]) -> _Answer:
 
 
 def _attempt(url: str, body: Mapping[str, Any]) -> _Answer:
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it would log the URL
     # What requests raises holds the URL, so only its kind goes on from here.
     try:
         with requests.post(url, json=body, timeout=_TIMEOUT, allow_redirects=False, stream=True) as response:
@@ -203,7 +225,7 @@ def _attempt(url: str, body: Mapping[str, Any]) -> _Answer:
 
 
 def _record(
-    settings: Settings, title: str, text: str, outcome: Literal["delivered", "failed", "recorded"], why: str
+    settings: Settings, title: str, text: str, outcome: Literal["delivered", "failed", "late", "recorded"], why: str
 ) -> None:
     """Add an alert to the record, which keeps the last 200. Raises TerminalError when it cannot be written."""
     entry = {

@@ -61,7 +61,9 @@ def _moment(value: datetime | str) -> datetime:
 
 
 def _words(context: Mapping[str, Any]) -> str:
-    return str(context.get("exception") or "Airflow lost the task, as when it is killed; its log may say more")
+    error = context.get("exception")
+    remedy = f"; next: {error.remedy}" if isinstance(error, PipelineError) and error.remedy else ""
+    return f"{error or 'Airflow lost the task, as when it is killed; its log may say more'}{remedy}"
 
 
 def _name(context: Mapping[str, Any]) -> str:

@@ -134,7 +134,7 @@ class Freshness:
 
 @dataclass(frozen=True)
 class Alerts:
-    """webhook: whether there is one. undelivered: alerts since the last that was delivered. why: of the last failure.
+    """webhook: whether there is one. undelivered: alerts that nobody has got yet. why: of the last failure.
 
     file: where alerts are recorded.
     """

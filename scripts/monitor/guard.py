@@ -1,7 +1,7 @@
 """Whether the flow may be deployed again by itself: for an illness that a deploy heals, or a new version in git."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -33,19 +33,28 @@ class Event(Protocol):
     def version(self) -> str: ...
     @property
     def says(self) -> str: ...
+    @property
+    def passing(self) -> bool: ...
 
 
 @dataclass(frozen=True)
 class Decision:
-    """go: deploy. why: or why not. revision: of git, None to make what was deployed run again."""
+    """go: deploy. why: or why not. revision: of git, None to make what was deployed run again.
+
+    save: somebody has changed the canvas, it shall not be healed now, and what they changed is not saved yet.
+    """
 
     go: bool
     why: str
     revision: str | None = None
+    save: bool = False
 
 
 def decide(settings: "Settings", record_json: Any) -> Decision:
-    """Decide by a record as `Record.as_json` gave it. Raises PipelineError when hold or history cannot be read."""
+    """Decide by a record as `Record.as_json` gave it.
+
+    Raises PipelineError when hold or history cannot be read, or NiFi does not tell what was changed on its canvas.
+    """
     from scripts.stack import flows
 
     try:
@@ -57,7 +66,11 @@ def decide(settings: "Settings", record_json: Any) -> Decision:
     unfinished = flows.unfinished(settings)
     cut = f"the deploy of {unfinished.version} by {unfinished.by} did not end" if unfinished else None
     history, heals = flows.history(settings), flows.heals(settings)
-    return decision(record, history, busy, heals, limits.load().guard, datetime.now(UTC), cut)
+    made = decision(record, history, busy, heals, limits.load().guard, datetime.now(UTC), cut)
+    drifted = record.checks["drift"]
+    if made.go or busy or drifted.verdict != "ill" or not drifted.healable:
+        return made
+    return replace(made, save=flows.unsaved_edit(settings))
 
 
 def decision(
@@ -101,7 +114,7 @@ def decision(
     if not healable:
         return Decision(False, refused)
     began = min(check.since for check in healable.values())
-    failed = [event for event in own if not event.ok and _at(event) >= began]
+    failed = [event for event in own if not event.ok and not event.passing and _at(event) >= began]
     if failed:
         return Decision(
             False, one_line(f"not tried again so soon, since the last {failed[-1].what} failed: {failed[-1].says}")
@@ -117,7 +130,7 @@ def _refused(version: str, history: Sequence[Event]) -> str:
     verified = [place for place, event in enumerate(history) if event.ok and event.what != "redeploy"]
     last = verified[-1] if verified else -1
     for event in history[last + 1 :]:
-        if event.version == version and not event.ok:
+        if event.version == version and not event.ok and not event.passing:
             return one_line(f"version {version} of git was tried already and failed: {event.says}")
     if last >= 0 and history[last].what == _ROLLBACK and len(verified) > 1 and history[verified[-2]].version == version:
         return f"version {version} of git was rolled back by {history[last].by}: only a person deploys it again"

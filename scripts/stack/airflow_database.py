@@ -1,12 +1,51 @@
-"""Make Airflow's database, or bring it to this Airflow's version: `python -m scripts.stack.airflow_database MARKER`.
+"""Airflow's database: `python -m scripts.stack.airflow_database MARKER` makes it, or migrates it to this version.
 
-Each of Airflow's processes runs this before it starts: the first one works, the others wait for it.
+Each of Airflow's processes runs that before it starts: the first one works, the others wait for it.
 """
 
 import fcntl
+import os
 import subprocess
 import sys
+import time
+from datetime import UTC, datetime
 from pathlib import Path
+
+from nifi_flows.errors import TransientError
+from scripts.stack.settings import Settings
+
+_KEPT = 24 * 3600  # seconds of what no deleted run takes with it: asset events, and the log of who did what
+_HIDDEN = ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__CORE__SQL_ALCHEMY_CONN")  # set so that tasks stay out of it
+
+
+def forget(settings: Settings) -> None:
+    """Remove old asset events and audit log, once a day; from a task or from anywhere else. Raises TransientError."""
+    marker = settings.data / "airflow" / "cleaned"
+    now = time.time()
+    if marker.exists() and now - marker.stat().st_mtime < _KEPT:
+        return
+    marker.touch()
+    before = datetime.fromtimestamp(now - _KEPT, UTC).isoformat()
+    clean = [
+        "db",
+        "clean",
+        "--tables",
+        "asset_event,log",
+        "--clean-before-timestamp",
+        before,
+        "--skip-archive",
+        "--yes",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "airflow", *clean],
+        env={name: value for name, value in os.environ.items() if name not in _HIDDEN},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()[-1:]
+        raise TransientError(f"Airflow's database was not cleaned: {' '.join(said)}", "it is tried again tomorrow")
 
 
 def main(marker: Path) -> None:

@@ -17,7 +17,7 @@ class Engine:
     first: commands to run before it, each skipped once its path exists. ports: port -> what it is for.
     ready: asks the engine in its own protocol; returns a short description, raises anything while it is not ready.
     address: what a user would open or connect to. whole_group: whether a stop signal goes to the children too.
-    optional: nothing is amiss while it is stopped.
+    optional: nothing is amiss while it is stopped. secrets: it gets the user's variables that hold secrets.
     """
 
     name: str
@@ -32,3 +32,4 @@ class Engine:
     patience: int = 120  # seconds that a start may take on a slow machine
     whole_group: bool = False
     optional: bool = False
+    secrets: bool = False

@@ -120,6 +120,33 @@ def save_edit(settings: Settings, besides: Version | None = None) -> Path | None
 
     besides: a version that is about to be deployed: that the canvas is like it already is no edit.
     """
+    edit = _edit(settings, besides)
+    if edit is None:
+        return None
+    if (last := _last_edit(settings, edit)) is not None:
+        return last
+    place = folder(settings) / "edits" / datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "flow.json").write_text(edit.flow, encoding="utf-8")
+    (place / "diff.md").write_text(edit.diff, encoding="utf-8")
+    return place
+
+
+def unsaved_edit(settings: Settings) -> bool:
+    """Whether somebody changed the canvas, and `save_edit` has not been told since."""
+    edit = _edit(settings, None)
+    return edit is not None and _last_edit(settings, edit) is None
+
+
+@dataclass(frozen=True)
+class _Edit:
+    """What somebody made of the flow on the canvas. flow: in the canonical form. diff: from what was deployed."""
+
+    flow: str
+    diff: str
+
+
+def _edit(settings: Settings, besides: Version | None) -> _Edit | None:
     state = _ledger(settings).state()
     if state.deployed is None:
         return None
@@ -137,16 +164,13 @@ def save_edit(settings: Settings, besides: Version | None = None) -> Path | None
         known += [(unfinished, values), (unfinished, state.unfinished.values)]
     if any(compare(with_values(flow, given), exported).empty for flow, given in known):
         return None
-    edits = folder(settings) / "edits"
-    text = canonical.dumps(exported)
-    last = max(edits.glob("*/flow.json"), default=None)
-    if last is not None and last.read_text(encoding="utf-8") == text:
-        return last.parent
-    place = edits / datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-    place.mkdir(parents=True, exist_ok=True)
-    (place / "flow.json").write_text(text, encoding="utf-8")
-    (place / "diff.md").write_text(compare(with_values(before, values), exported).as_markdown(), encoding="utf-8")
-    return place
+    return _Edit(canonical.dumps(exported), compare(with_values(before, values), exported).as_markdown())
+
+
+def _last_edit(settings: Settings, edit: _Edit) -> Path | None:
+    """The folder of the last edit that was saved, when it is this one."""
+    last = max((folder(settings) / "edits").glob("*/flow.json"), default=None)
+    return last.parent if last is not None and last.read_text(encoding="utf-8") == edit.flow else None
 
 
 def held(settings: Settings) -> Hold | None:

@@ -1,7 +1,8 @@
 """Start one engine: end what a killed predecessor left of its process group, then become the engine.
 
 Run by the supervisor as `python -m scripts.stack.launch LAUNCH_FILE`. A launch file is JSON (mode 600) with the
-keys command, environment, folder and first; the process group goes into a file of the same name ending in .group.
+keys command, environment, folder, first and secrets, see `Engine`; the process group goes into a file of the same name
+ending in .group.
 """
 
 import contextlib
@@ -11,7 +12,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+
+_OTHERS = ("AIRFLOW", "SPARK_", "PYSPARK_", "HADOOP_")
+_SECRETS = ("PIPELINE_PARAMETER_", "PIPELINE_ALERT_WEBHOOK")
 
 
 def main() -> None:
@@ -21,11 +26,20 @@ def main() -> None:
     end_group(group_file)
     group_file.write_text(f"{os.getpgrp()} {boot_id()}")
     os.chdir(plan["folder"])
-    environment = dict(os.environ, **plan["environment"])
+    environment = inherited(os.environ, plan["secrets"]) | plan["environment"]
     for path, command in plan["first"]:
         if not os.path.exists(path):
             subprocess.run(command, env=environment, check=True)
     os.execve(plan["command"][0], plan["command"], environment)
+
+
+def inherited(environment: Mapping[str, str], secrets: bool) -> dict[str, str]:
+    """The user's variables without those of an installation of their own, and without secrets unless they are needed.
+
+    Airflow, for one, obeys AIRFLOW__… before any file: it would work on the user's database instead of ours.
+    """
+    left_out = _OTHERS if secrets else (*_OTHERS, *_SECRETS)
+    return {name: value for name, value in environment.items() if not name.startswith(left_out)}
 
 
 def boot_id() -> str:

@@ -224,6 +224,7 @@ def write_launch_file(settings: Settings, engine: Engine) -> bool:
         "environment": dict(engine.environment),
         "folder": str(engine.folder),
         "first": [[str(path), list(command)] for path, command in engine.first],
+        "secrets": engine.secrets,
     }
     path, text = settings.run / f"{engine.name}.json", json.dumps(plan, indent=1)
     if path.exists() and path.read_text() == text:

@@ -87,16 +87,25 @@ class LocalStack:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def found_browser() -> Iterator[Browser | None]:
+    """A headless Chromium, None on a machine that has none."""
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if found is None:
-        pytest.skip("no Chromium to open pages in: install the Debian package chromium")
+        yield None
+        return
     with sync_playwright() as playwright:
         # Chromium's sandbox refuses to run as root.
         arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
         launched = playwright.chromium.launch(executable_path=found, args=arguments)
         yield launched
         launched.close()
+
+
+@pytest.fixture(scope="session")
+def browser(found_browser: Browser | None) -> Browser:
+    if found_browser is None:
+        pytest.skip("no Chromium to open pages in: install the Debian package chromium")
+    return found_browser
 
 
 def place(home: Path) -> LocalStack:

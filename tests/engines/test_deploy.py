@@ -2,7 +2,7 @@
 
 import difflib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -12,8 +12,10 @@ import nipyapi
 import pytest
 
 from nifi_flows import canvas, connection
+from nifi_flows.deploy import Deployment
 from nifi_flows.errors import TerminalError
 from scripts.stack import credentials, flows, hops, names
+from scripts.stack.settings import Settings
 from scripts.stack.stack import nifi_of
 from tests.engines import versions
 from tests.engines.conftest import LocalStack
@@ -168,11 +170,16 @@ def test_services_are_enabled_before_what_needs_them(stack: LocalStack, tmp_path
     assert flows.drift(stack.settings) == []
 
 
-def test_a_processor_file_that_was_edited_is_drift_and_made_anew(stack: LocalStack) -> None:
+@pytest.mark.parametrize("mend", [flows.deploy, flows.redeploy])
+def test_a_processor_file_that_was_edited_is_drift_made_anew_and_loaded_again(
+    stack: LocalStack, mend: Callable[[Settings], Deployment]
+) -> None:
     loaded = stack.settings.home / "nifi_extensions" / "pull_run.py"
     loaded.write_text(loaded.read_text() + "\n# by hand\n")
-    assert flows.drift(stack.settings) == ["processor file pull_run.py was changed"]
-    flows.redeploy(stack.settings)
+    edited = ["processor file pull_run.py was changed"]
+    assert flows.drift(stack.settings) == edited
+    assert flows.plan(stack.settings).reload and flows.drift(stack.settings) == edited, "a plan changes nothing"
+    assert mend(stack.settings).changes[0] == "loaded the processors"
     assert flows.drift(stack.settings) == []
     assert "by hand" not in loaded.read_text()
 

@@ -96,9 +96,9 @@ def misbehaving(stack: LocalStack, rates: Mapping[str, float]) -> Iterator[None]
 
 def given(stack: LocalStack) -> Counter[str]:
     """Fault -> how often the source has given it."""
-    shown = stack.pipeline("source", "--output", "json")
-    assert shown.code == 0, shown.err
-    return Counter({name: fault["given"] for name, fault in shown.json["faults"].items()})
+    stats = embedded.stats(stack.settings)
+    assert stats
+    return Counter(stats["faults"])
 
 
 def pull(stack: LocalStack, run: Run) -> None:

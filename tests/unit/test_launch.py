@@ -178,7 +178,13 @@ class Plan:
     def write(self, command: list[str], first: list[Any] | None = None, environment: Any = None) -> None:
         work = self.folder / "work"
         work.mkdir(exist_ok=True)
-        plan = {"command": command, "environment": environment or {}, "folder": str(work), "first": first or []}
+        plan = {
+            "command": command,
+            "environment": environment or {},
+            "folder": str(work),
+            "first": first or [],
+            "secrets": False,
+        }
         self.file.write_text(json.dumps(plan))
 
     def launch(self) -> subprocess.Popen[str]:
@@ -186,7 +192,13 @@ class Plan:
         return subprocess.Popen(
             [sys.executable, "-m", "scripts.stack.launch", str(self.file)],
             cwd=ROOT,
-            env={"PATH": os.environ["PATH"], "PIPELINE_RUN": str(self.folder), "KEPT": "kept", "CHANGED": "before"},
+            env={
+                "PATH": os.environ["PATH"],
+                "PIPELINE_RUN": str(self.folder),
+                "KEPT": "kept",
+                "CHANGED": "before",
+                "AIRFLOW__X": "x",
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -206,7 +218,7 @@ def plan(tmp_path: Path) -> Plan:
 
 def test_the_engine_is_executed_in_its_folder_and_environment_under_the_number_that_was_recorded(plan: Plan) -> None:
     plan.write(
-        ["/bin/sh", "-c", 'echo "$PWD|$KEPT|$CHANGED|$$|$#|$1"', "engine", "with space"],
+        ["/bin/sh", "-c", 'echo "$PWD|$KEPT$AIRFLOW__X|$CHANGED|$$|$#|$1"', "engine", "with space"],
         environment={"CHANGED": 'after\'s "\n" %d'},
     )
     process = plan.launch()
@@ -217,6 +229,14 @@ def test_the_engine_is_executed_in_its_folder_and_environment_under_the_number_t
     assert (count, argument) == ("1", "with space")
     assert int(pid) == process.pid, "a signal for the engine must reach the engine"
     assert plan.file.with_suffix(".group").read_text() == f"{process.pid} {launch.boot_id()}"
+
+
+def test_an_engine_gets_nothing_of_other_installations_and_secrets_only_if_it_needs_them() -> None:
+    kept = {"PATH": "/bin", "HTTPS_PROXY": "http://proxy", "PIPELINE_HOME": "/here"}
+    secret = {"PIPELINE_PARAMETER_SOURCE_TOKEN": "t0ken", "PIPELINE_ALERT_WEBHOOK": "https://hooks"}
+    others = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "theirs", "AIRFLOW_HOME": "/theirs", "SPARK_CONF_DIR": "/theirs"}
+    assert launch.inherited({**kept, **secret, **others}, secrets=False) == kept
+    assert launch.inherited({**kept, **secret, **others}, secrets=True) == {**kept, **secret}
 
 
 def test_what_comes_first_is_done_once_and_in_the_engines_environment(plan: Plan) -> None:

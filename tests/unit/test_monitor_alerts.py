@@ -114,17 +114,29 @@ def test_what_may_pass_is_tried_again(settings: Settings, webhook: Webhook, trou
     assert [entry["outcome"] for entry in recorded(settings)] == ["delivered"]
 
 
-def test_a_webhook_that_stays_broken_is_told_and_seen_until_a_later_alert_is_delivered(
-    settings: Settings, webhook: Webhook
-) -> None:
+def test_what_a_broken_webhook_did_not_take_is_seen_until_it_comes_late(settings: Settings, webhook: Webhook) -> None:
     webhook.answers = [(503, b"")]
     assert isinstance(refused(settings), TransientError)
     refused(settings)
     seen = alerts.read(settings)
     assert (seen.webhook, seen.undelivered, seen.why) == (True, 2, "the webhook answered 503")
+    with pytest.raises(TransientError, match="503"):
+        alerts.catch_up(settings)
+    assert alerts.read(settings).undelivered == 2, "that it is still broken is no alert of its own"
     webhook.answers = [OK]
-    alerts.send(settings, "flow is well", "", {})
+    webhook.got.clear()
+    alerts.send(settings, "nifi is ill", "", {})
+    assert alerts.read(settings).undelivered == 2, "nobody has got these two"
+    alerts.catch_up(settings)
+    alerts.catch_up(settings)
     assert alerts.read(settings).undelivered == 0
+    (_, late) = webhook.got
+    assert late["text"].startswith("2 alerts come late: ") and late["text"].count("flow is ill: it is stopped") == 2
+
+
+def test_nothing_comes_late_without_a_webhook_or_a_failure(settings: Settings, webhook: Webhook) -> None:
+    alerts.catch_up(settings)
+    assert webhook.got == []
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
+from nifi_flows.hold import Hold
 from scripts.monitor.areas import AREAS
-from scripts.monitor.guard import ACTOR, Decision, decision
+from scripts.monitor.guard import ACTOR, Decision, decide, decision
 from scripts.monitor.record import Check, Record
 from scripts.monitor.thresholds import Guard
+from scripts.stack import flows
+from scripts.stack.settings import Settings
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BEGAN = NOW - timedelta(minutes=2)
@@ -17,6 +21,7 @@ FINE = Check("ok", NOW, 0, [], {})
 SICK = Check("ill", BEGAN, 2, ["processor 'Fetch page' is stopped"], {}, healable=True)
 WELL = Record(NOW, "ok", dict.fromkeys(AREAS, FINE))
 STOPPED = replace(WELL, verdict="ill", checks={**WELL.checks, "flow": SICK})
+DRIFTED = replace(WELL, verdict="ill", checks={**WELL.checks, "drift": SICK})
 RELEASED = replace(WELL, new_version="v2")
 
 
@@ -28,6 +33,7 @@ class Event:
     by: str = ACTOR
     version: str = "v1"
     says: str = "in words"
+    passing: bool = False
 
     @property
     def at(self) -> str:
@@ -90,6 +96,15 @@ def test_an_illness_whose_healing_failed_is_not_healed_again_at_once() -> None:
     assert decided(STOPPED, Event(10, ok=False)).go, "that was another illness"
 
 
+@pytest.mark.parametrize("record", [STOPPED, RELEASED], ids=["illness", "new version"])
+def test_what_failed_and_may_pass_is_tried_again_as_often_as_the_guard_allows(record: Record) -> None:
+    away = [
+        Event(minutes, "deploy", False, version="v2", says="the registry is away", passing=True) for minutes in (9, 5)
+    ]
+    assert decided(record, *away).go
+    assert not decided(record, *away, replace(away[0], minutes=1)).go
+
+
 def test_a_version_that_failed_is_not_deployed_again_until_git_has_another() -> None:
     failed = Event(50, "deploy", False, version="v2", says="never VALID")
     assert not decided(RELEASED, failed).go
@@ -120,3 +135,31 @@ def test_an_event_without_a_readable_moment_stops_nothing() -> None:
             return "yesterday"
 
     assert decided(STOPPED, Damaged(0, ok=False)).go
+
+
+@pytest.mark.parametrize(
+    ("record", "heals", "held", "unsaved", "save"),
+    [
+        (DRIFTED, False, None, True, True),
+        (DRIFTED, False, None, False, False),
+        (DRIFTED, True, None, True, False),
+        (STOPPED, False, None, True, False),
+        (DRIFTED, False, Hold("ann", "trying", NOW), True, False),
+    ],
+    ids=["not healed", "saved already", "healed, which saves it", "nothing changed", "somebody is at it"],
+)
+def test_what_somebody_changed_is_saved_also_where_it_is_not_healed(
+    record: Record, heals: bool, held: Hold | None, unsaved: bool, save: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: dict[str, Any] = {
+        "held": held,
+        "deploying": None,
+        "unfinished": None,
+        "history": [],
+        "heals": heals,
+        "unsaved_edit": unsaved,
+    }
+    for name, value in said.items():
+        monkeypatch.setattr(flows, name, lambda settings, value=value: value)
+    made = decide(Settings(), record.as_json())
+    assert (made.go, made.save) == (heals and held is None, save)

@@ -80,6 +80,7 @@ def define(settings: Settings, credentials: Credentials) -> list[Engine]:
             patience=_PATIENCE,
             whole_group=True,
             optional=True,
+            secrets=True,  # it deploys, with sensitive parameters, and alerts
         )
         for name, (title, subcommand, reported) in COMPONENTS.items()
     ]
