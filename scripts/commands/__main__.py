@@ -65,6 +65,8 @@ def _terminated(number: int, frame: FrameType | None) -> None:
 
 def main() -> int:
     signal.signal(signal.SIGTERM, _terminated)  # to clean up as after Ctrl-C
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        signal.signal(signal.SIGHUP, _terminated)
     try:
         _register(sys.argv[1:])
         # Without standalone mode, the exit code of a command that raises typer.Exit or is interrupted is returned.

@@ -68,7 +68,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def pipeline(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Pipeline]:
     """Run `./scripts/pipeline ARGUMENTS` in this process."""
-    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGHUP)}
 
     def pipeline(*arguments: str) -> Ended:
         monkeypatch.setattr(sys, "argv", ["pipeline", *arguments])
@@ -79,7 +79,8 @@ def pipeline(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         return Ended(int(ended.value.code or 0), captured.out, captured.err)
 
     yield pipeline
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def test_as_a_process_it_ends_with_the_code_and_the_lines(home: Path) -> None:
@@ -335,12 +336,15 @@ def test_whoever_reads_the_output_may_leave(pipeline: Pipeline, monkeypatch: pyt
     assert pipeline("down") == Ended(1, "", "")
 
 
-def test_a_termination_is_cleaned_up_after_as_ctrl_c_is(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_termination_is_cleaned_up_after_as_ctrl_c_is(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
     cleaned = []
 
     def terminated() -> None:
         try:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
         finally:
             cleaned.append(True)
 
