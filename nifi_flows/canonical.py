@@ -59,5 +59,5 @@ def _clean(value: Any, renamed: dict[str, str], within: str = "") -> Any:
 def _order(item: Any) -> str:
     """Components in the order of their identifiers; anything else in that of its text."""
     if isinstance(item, dict):
-        return next((str(item[key]) for key in _IDENTIFIED if key in item), "")
+        return next((str(item[key]) for key in _IDENTIFIED if key in item), json.dumps(item, sort_keys=True))
     return str(item)

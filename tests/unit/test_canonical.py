@@ -112,6 +112,22 @@ def test_a_property_that_is_added_touches_one_line(flow: dict[str, Any]) -> None
     assert structure(changed) != structure(flow)
 
 
+def _with_interfaces(flow: dict[str, Any], *versions: str) -> dict[str, Any]:
+    """The flow with a service that implements interfaces of these versions, in this order."""
+    interfaces = [
+        {"type": "org.example.Reader", "bundle": {"artifact": "api", "group": "org.example", "version": version}}
+        for version in versions
+    ]
+    service = {"identifier": "s", "name": "reader", "controllerServiceApis": interfaces}
+    changed = copy.deepcopy(flow)
+    changed["flowContents"]["controllerServices"] = [service]
+    return changed
+
+
+def test_the_interfaces_of_a_service_have_no_order(flow: dict[str, Any]) -> None:
+    assert dumps(_with_interfaces(flow, "1", "2")) == dumps(_with_interfaces(flow, "2", "1"))
+
+
 @pytest.mark.parametrize("name", ["latest", "instanceIdentifier"])
 def test_an_attribute_may_be_named_like_what_is_noise(flow: dict[str, Any], name: str) -> None:
     changed = copy.deepcopy(flow)
