@@ -12,6 +12,7 @@ _ROOT = "00000000-0000-0000-0000-000000000000"
 _MINTED = {"instanceIdentifier", "latest"}
 _EMPTIED: dict[str, Any] = {"propertyDescriptors": {}}
 _ORDERED = {"bends", "prioritizers", "inheritedParameterContexts"}
+_NAMED = {"properties", "parameterContexts"}  # their keys are names that somebody gave
 _ENDS = ("source", "destination")
 _IDENTIFIED = ("identifier", "name", "id")
 
@@ -39,14 +40,13 @@ def dumps(definition: dict[str, Any]) -> str:
 
 
 def _clean(value: Any, renamed: dict[str, str], within: str = "") -> Any:
-    """within: the key under which the value is found. A processor's properties may be named like what is noise."""
+    """within: the key under which the value is found. What somebody named may be called like what is noise."""
     if isinstance(value, dict):
+        named = within in _NAMED
         return {
-            key: _EMPTIED.get(key, _clean(item, renamed, key))
+            key: _EMPTIED[key] if key in _EMPTIED and not named else _clean(item, renamed, "" if named else key)
             for key, item in value.items()
-            if item is not None
-            and (key not in _MINTED or within == "properties")
-            and (key != "comments" or within not in _ENDS)
+            if item is not None and (named or key not in _MINTED) and (key != "comments" or within not in _ENDS)
         }
     if isinstance(value, list):
         cleaned = [_clean(item, renamed) for item in value]

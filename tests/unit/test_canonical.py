@@ -128,11 +128,19 @@ def test_the_interfaces_of_a_service_have_no_order(flow: dict[str, Any]) -> None
     assert dumps(_with_interfaces(flow, "1", "2")) == dumps(_with_interfaces(flow, "2", "1"))
 
 
-@pytest.mark.parametrize("name", ["latest", "instanceIdentifier"])
+@pytest.mark.parametrize("name", ["latest", "source", "bends", "propertyDescriptors"])
+def test_a_parameter_context_may_be_named_like_what_is_noise(flow: dict[str, Any], name: str) -> None:
+    contexts = flow["parameterContexts"]
+    contexts[name] = {"name": name, "comments": "why", "parameters": [{"name": "one"}]}
+    assert canonical(flow)["parameterContexts"][name] == contexts[name]
+
+
+@pytest.mark.parametrize("name", ["latest", "instanceIdentifier", "propertyDescriptors"])
 def test_an_attribute_may_be_named_like_what_is_noise(flow: dict[str, Any], name: str) -> None:
     changed = copy.deepcopy(flow)
     _processor(changed, "Stamp time of receipt")["properties"][name] = "${now()}"
-    assert len(_changed_lines(flow, changed)) == 1
+    told = [line for line in _changed_lines(flow, changed) if line.startswith(f'+          "{name}"')]
+    assert told and "${now()}" in told[0]
 
 
 def test_bends_keep_their_order(flow: dict[str, Any]) -> None:
