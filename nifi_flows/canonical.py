@@ -29,7 +29,7 @@ def structure(definition: dict[str, Any]) -> dict[str, Any]:
     """The canonical form without the values of parameters, which belong to an environment and not to the flow."""
     cleaned = canonical(definition)
     for context in cleaned.get("parameterContexts", {}).values():
-        for parameter in context["parameters"]:
+        for parameter in context.get("parameters", []):
             parameter.pop("value", None)
     return cleaned
 

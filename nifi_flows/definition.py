@@ -23,6 +23,13 @@ KINDS = {
     "remoteProcessGroups": "remote process group",
 }
 
+AGAIN = "export the flow again, on the canvas or with ./scripts/pipeline flow export"
+_OBJECTS = ("properties", "bundle", "position", "source", "destination")
+_TEXTS = ("autoTerminatedRelationships", "retriedRelationships", "selectedRelationships", "inheritedParameterContexts")
+_DEPTH = 100  # of objects and lists, two for a group; Python ends at some hundreds, NiFi's flows need a dozen
+_DIGITS = 19  # of Java's longest integer
+_FAR = 1e9  # from the middle of a canvas
+
 
 @dataclass(frozen=True)
 class Group:
@@ -38,18 +45,33 @@ class Group:
 
 def load(path: Path) -> dict[str, Any]:
     """Read a flow definition from a file. Raises TerminalError when the file holds none."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise TerminalError(f"{path} cannot be read: {error}", "name a flow definition, a JSON file") from error
-    return parse(text, str(path))
+    return parse(text(path), str(path))
 
 
 def parse(text: str, where: str) -> dict[str, Any]:
     """Read a flow definition from its JSON. where: how messages call it. Raises TerminalError when it is none."""
+    definition = outline(text, where)
+    broken = next(malformed(definition), None)
+    if broken:
+        raise TerminalError(f"{where} is no flow definition: {printable(broken[0])}: {broken[1]}", AGAIN)
+    return definition
+
+
+def text(path: Path) -> str:
+    """What a file holds. Raises TerminalError when it cannot be read."""
     try:
-        definition = json.loads(text, object_pairs_hook=_unrepeated)
-    except (ValueError, RecursionError) as error:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:  # no UTF-8; a path with a NUL in it
+        raise TerminalError(f"{path} cannot be read: {error}", "name a flow definition, a JSON file") from error
+
+
+def outline(text: str, where: str) -> dict[str, Any]:
+    """As `parse`, for who asks what is `malformed`: of its groups only the root is sure to be there."""
+    try:
+        definition = json.loads(text, object_pairs_hook=_unrepeated, parse_int=_integer, parse_constant=_number)
+    except RecursionError as error:
+        raise TerminalError(f"{where} is no flow definition: {_TOO_DEEP}", AGAIN) from error
+    except ValueError as error:
         raise TerminalError(f"{where} is no flow definition: {error}", "export the flow again") from error
     if not (
         isinstance(definition, dict)
@@ -57,16 +79,127 @@ def parse(text: str, where: str) -> dict[str, Any]:
         and all(isinstance(contents.get(key), str) for key in ("identifier", "name"))
     ):
         raise TerminalError(
-            f"{where} is no flow definition: it has no flowContents with an identifier and a name",
-            "export the flow again, on the canvas or with ./scripts/pipeline flow export",
+            f"{where} is no flow definition: it has no flowContents with an identifier and a name", AGAIN
         )
     encoding = definition.get("flowEncodingVersion") or ENCODING
-    if encoding != ENCODING:
+    if isinstance(encoding, str) and encoding != ENCODING:
         raise TerminalError(
-            f"{where} comes from a newer NiFi: its encoding is {encoding}, known is {ENCODING}",
+            f"{where} comes from a newer NiFi: its encoding is {printable(encoding)}, known is {ENCODING}",
             "export it from the NiFi that it shall run on",
         )
     return definition
+
+
+def malformed(flow: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Place and complaint, of all that is not as NiFi writes it and that somebody relies on who walks a definition."""
+    if _too_deep(flow):
+        yield "flow definition", _TOO_DEEP
+        return
+    if not _is_text(flow.get("flowEncodingVersion")):
+        yield _not("flowEncodingVersion", "a text")
+    yield from _group(flow["flowContents"], "flowContents")
+    for key in ("externalControllerServices", "parameterProviders"):
+        if not _is_objects(flow.get(key)):
+            yield _not(key, "an object of objects")
+    contexts = flow.get("parameterContexts")
+    if not isinstance(contexts, dict | None):
+        yield _not("parameterContexts", "an object")
+        return
+    for name, context in (contexts or {}).items():
+        where = f"parameterContexts / {name}"
+        yield from _part(context, where)
+        for at, parameter in enumerate(_listed(context, "parameters")):
+            if not (isinstance(parameter, dict) and isinstance(parameter.get("name"), str)):
+                yield _not(f"{where} / parameter {at}", "an object with a name")
+
+
+def _group(contents: Any, where: str) -> Iterator[tuple[str, str]]:
+    if not (isinstance(contents, dict) and isinstance(contents.get("name"), str)):
+        yield _not(where, "an object with a name and an identifier")
+        return
+    yield from _component(contents, where)
+    if not _is_text(contents.get("parameterContextName")):
+        yield _not(f"{where} / parameterContextName", "a text")
+    for kind in KINDS:
+        for at, told in enumerate(_listed(contents, kind)):
+            yield from _component(told, f"{where} / {kind} {at}")
+            for end in ("source", "destination") if kind == "connections" else ():
+                yield from _end(told, end, f"{where} / {kind} {at}")
+            for ports in ("inputPorts", "outputPorts") if kind == "remoteProcessGroups" else ():
+                for n, port in enumerate(_listed(told, ports)):
+                    yield from _component(port, f"{where} / {kind} {at} / {ports} {n}")
+    for at, inner in enumerate(_listed(contents, "processGroups")):
+        yield from _group(inner, f"{where} / processGroups {at}")
+
+
+def _component(told: Any, where: str) -> Iterator[tuple[str, str]]:
+    yield from _part(told, where)
+    if isinstance(told, dict) and not (told.get("identifier") and _is_text(told["identifier"])):
+        yield _not(where, "an object with an identifier")
+
+
+def _part(told: Any, where: str) -> Iterator[tuple[str, str]]:
+    if not isinstance(told, dict):
+        yield _not(where, "an object")
+        return
+    for key in ("name", "type"):
+        if not _is_text(told.get(key)):
+            yield _not(f"{where} / {key}", "a text")
+    for key in _OBJECTS:
+        if not isinstance(told.get(key), dict | None):
+            yield _not(f"{where} / {key}", "an object")
+    if not _is_objects(told.get("propertyDescriptors")):
+        yield _not(f"{where} / propertyDescriptors", "an object of objects")
+    for key in _TEXTS:
+        if not all(isinstance(one, str) for one in _listed(told, key)):
+            yield _not(f"{where} / {key}", "a list of texts")
+    position = told.get("position")
+    if isinstance(position, dict) and not all(_is_place(value) for value in position.values()):
+        yield _not(f"{where} / position", "a place on a canvas")
+
+
+def _end(connection: Any, key: str, where: str) -> Iterator[tuple[str, str]]:
+    told = connection.get(key) or {} if isinstance(connection, dict) else None
+    if isinstance(told, dict) and not (
+        told.get("id") and all(_is_text(told.get(name)) for name in ("id", "groupId", "name", "type"))
+    ):
+        yield _not(f"{where} / {key}", "an end with an id")
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str | None)
+
+
+def _is_objects(value: Any) -> bool:
+    return value is None or (isinstance(value, dict) and all(isinstance(one, dict) for one in value.values()))
+
+
+def _is_place(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and abs(value) < _FAR)
+
+
+def _listed(told: Any, key: str) -> list[Any]:
+    """What is there instead of a list is one thing that is not as it should be."""
+    value = told.get(key) if isinstance(told, dict) else None
+    return value if isinstance(value, list) else [] if value is None else [None]
+
+
+def _not(where: str, wanted: str) -> tuple[str, str]:
+    return where, f"it is not {wanted}, as NiFi writes it"
+
+
+_TOO_DEEP = f"it is more than {_DEPTH} levels deep, which no flow is"
+
+
+def _too_deep(definition: Mapping[str, Any]) -> bool:
+    level: list[Any] = [definition]
+    for _ in range(_DEPTH):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ())
+        ]
+    return bool(level)
 
 
 def groups(definition: Mapping[str, Any]) -> Iterator[Group]:
@@ -95,6 +228,23 @@ def with_values(definition: dict[str, Any], values: Mapping[str, str]) -> dict[s
             if parameter["name"] in values:
                 parameter["value"] = values[parameter["name"]]
     return filled
+
+
+def printable(text: str) -> str:
+    """On one line, and nothing in it that steers a terminal or turns the direction of writing."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _integer(text: str) -> int:
+    if len(text.lstrip("-")) > _DIGITS:
+        raise ValueError(f"it holds a number of {len(text):,} digits")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    raise ValueError(f"it holds {text}, which is no number of JSON")
 
 
 def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

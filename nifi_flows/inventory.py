@@ -117,7 +117,7 @@ def load(path: Path) -> Inventory:
             {name: _definition(one) for name, one in told["definitions"].items()},
             str(told["encoding"]),
         )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise TerminalError(f"{path} is no inventory of a NiFi: {error}", "lint with --nifi instead") from error
 
 
@@ -127,14 +127,26 @@ def dump(inventory: Inventory) -> str:
 
 
 def _definition(told: dict[str, Any]) -> Definition:
-    properties = tuple(
-        Property(**{**one, "names": tuple(one["names"]), "allowed": tuple(one["allowed"])})
-        for one in told["properties"]
-    )
     relationships = told["relationships"]
     return Definition(
-        properties, bool(told["dynamic"]), None if relationships is None else tuple(relationships), told["input"]
+        tuple(map(_property, told["properties"])),
+        bool(told["dynamic"]),
+        None if relationships is None else _texts(relationships),
+        told["input"],
     )
+
+
+def _property(told: dict[str, Any]) -> Property:
+    names = _texts(told["names"])
+    if not names:
+        raise ValueError("a property has no name")
+    return Property(**{**told, "names": names, "allowed": _texts(told["allowed"])})
+
+
+def _texts(told: Any) -> tuple[str, ...]:
+    if not (isinstance(told, list) and all(isinstance(one, str) for one in told)):
+        raise TypeError(f"{str(told)[:50]!r} is no list of texts")
+    return tuple(told)
 
 
 def _typed(flow: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

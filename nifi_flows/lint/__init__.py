@@ -8,7 +8,7 @@ from nifi_flows import definition as definitions
 from nifi_flows.errors import TerminalError
 from nifi_flows.inventory import Inventory
 from nifi_flows.lint import config as configs
-from nifi_flows.lint import identity, layout, parameters, python_processors, shape, target, values, wiring
+from nifi_flows.lint import identity, layout, parameters, python_processors, target, values, wiring
 from nifi_flows.lint.config import Config
 from nifi_flows.lint.finding import Finding, Severity
 from nifi_flows.lint.rule import Rule, Told
@@ -53,8 +53,8 @@ def lint(
     Python processors' files. environments_values: those of an environment's parameters, None for one without. Rules
     that need what is not given do not run. A definition of another shape than NiFi's has findings of that alone.
     """
-    if broken := list(shape.malformed(definition)):
-        return [_finding(_UNREADABLE, told) for told in broken]
+    if broken := list(definitions.malformed(definition)):
+        return [_finding(_UNREADABLE, Told(where, complaint, definitions.AGAIN)) for where, complaint in broken]
     read = python_processors.read(processors) if processors is not None else None
     subject = Subject(definition, config.options, previous, inventory, read, environments_values)
     rules = [rule for rule in RULES if rule.code not in config.off and rule.runs(subject)]
@@ -68,7 +68,7 @@ def lint(
 def lint_file(path: Path, config: Config, **given: Any) -> list[Finding]:
     """As `lint`, of a file; that it holds no flow definition is a finding. given: what `lint` takes by name."""
     try:
-        definition = definitions.load(path)
+        definition = definitions.outline(definitions.text(path), str(path))
     except TerminalError as error:
         return [_finding(_UNREADABLE, Told(path.name, str(error), error.remedy))]
     return lint(definition, config, **given)

@@ -219,6 +219,12 @@ def test_texts_stay_readable_in_git(flow: dict[str, Any]) -> None:
         b'{"flowContents": {"name": "a", "identifier": "x", "name": "b"}}',
         b'{"flowContents": {"name": "a", "identifier": "x"}, "flowEncodingVersion": "2.0"}',
         b"[" * 100_000,
+        b'{"flowContents": {"name": "a", "identifier": "x"}, "flowEncodingVersion": 1.0}',
+        b'{"flowContents": {"name": "a", "identifier": "x", "labels": %s}}' % (b"[" * 100 + b"]" * 100),
+        b'{"flowContents": {"name": "a", "identifier": "x", "zIndex": %s}}' % (b"1" * 5_000),
+        b'{"flowContents": {"name": "a", "identifier": "x", "zIndex": NaN}}',
+        b'{"flowContents": {"name": "a", "identifier": "x", "processors": [{"name": "p"}]}}',
+        b'{"flowContents": {"name": "a", "identifier": "x"}, "parameterContexts": {"a\\nb": 5}}',
     ],
 )
 def test_what_is_no_flow_definition_is_refused_by_its_path(tmp_path: Path, content: bytes | None) -> None:
@@ -229,5 +235,10 @@ def test_what_is_no_flow_definition_is_refused_by_its_path(tmp_path: Path, conte
         definition.load(path)
     told = ("is no flow definition: ", "cannot be read: ", "comes from a newer NiFi: ")
     assert str(refused.value).startswith(tuple(f"{path} {how}" for how in told))
-    assert "\n" not in str(refused.value)
+    assert "\n" not in str(refused.value) and "sys." not in str(refused.value)
     assert refused.value.remedy
+
+
+def test_a_parameter_context_may_hold_none(flow: dict[str, Any]) -> None:
+    flow["parameterContexts"]["empty"] = {"name": "empty", "parameters": None}
+    assert structure(flow)["parameterContexts"]["empty"] == {"name": "empty"}

@@ -276,6 +276,28 @@ def test_what_is_no_flow_definition_is_a_finding(text: str, tmp_path: Path) -> N
             "parameterContexts / users / parameter 0",
             lambda flow: flow["parameterContexts"]["users"].update(parameters=1),
         ),
+        ("flowEncodingVersion", lambda flow: flow.update(flowEncodingVersion=1.0)),
+        ("externalControllerServices", lambda flow: flow.update(externalControllerServices={"x": 1})),
+        ("flowContents / parameterContextName", lambda flow: flow["flowContents"].update(parameterContextName=["x"])),
+        ("flowContents / processors 0", lambda flow: flow["flowContents"]["processors"][0].pop("identifier")),
+        ("flowContents / processors 0 / name", lambda flow: flow["flowContents"]["processors"][0].update(name=5)),
+        ("flowContents / connections 0 / source", lambda flow: flow["flowContents"]["connections"][0].pop("source")),
+        (
+            "flowContents / connections 0 / destination",
+            lambda flow: flow["flowContents"]["connections"][0]["destination"].update(groupId={}),
+        ),
+        (
+            "flowContents / connections 0 / selectedRelationships",
+            lambda flow: flow["flowContents"]["connections"][0].update(selectedRelationships="success"),
+        ),
+        *(
+            ("flowContents / position", lambda flow, x=x: flow["flowContents"].update(position={"x": x, "y": 0}))
+            for x in (10**400, float("inf"), "1", 1e300)
+        ),
+        (
+            "flowContents / remoteProcessGroups 0 / inputPorts 0",
+            lambda flow: flow["flowContents"].update(remoteProcessGroups=[{"identifier": "r", "inputPorts": [1]}]),
+        ),
     ],
 )
 def test_another_shape_than_nifis_is_a_finding(where: str, mutate: Callable[[Flow], object]) -> None:
@@ -374,9 +396,14 @@ def test_an_inventory_survives_its_file(tmp_path: Path) -> None:
     path = tmp_path / "inventory.json"
     path.write_text(inventories.dump(target(OURS)))
     assert inventories.load(path) == target(OURS)
-    path.write_text("{}")
-    with pytest.raises(TerminalError, match="no inventory"):
-        inventories.load(path)
+    kept = json.loads(path.read_text())
+    nameless = copy.deepcopy(kept)
+    kept["definitions"][f"{STANDARD}.InvokeHTTP"]["relationships"] = [1]
+    nameless["definitions"][f"{STANDARD}.InvokeHTTP"]["properties"][0]["names"] = []
+    for broken in ("{}", "[" * 100_000, json.dumps(kept), json.dumps(nameless)):
+        path.write_text(broken)
+        with pytest.raises(TerminalError, match="no inventory"):
+            inventories.load(path)
 
 
 class NiFiOfTheFlow:
@@ -471,6 +498,9 @@ def test_the_command_needs_a_flow_definition_before_and_one_inventory(tmp_path: 
         command.lint(nifi=True, inventory=tmp_path)
     with pytest.raises(TerminalError, match="cannot be read"):
         command.lint(previous=tmp_path / "none.json")
+    (tmp_path / "broken.json").write_text('{"flowContents": {"name": "x", "identifier": "x", "processors": [1]}}')
+    with pytest.raises(TerminalError, match="flowContents / processors 0: it is not an object"):
+        command.lint(previous=tmp_path / "broken.json")
 
 
 def test_linting_a_file_does_not_load_nifis_client() -> None:
