@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
+from nifi_flows.definition import printable
 from nifi_flows.diff.change import Change, Component, Ends, Section, What
 
 _NAME, _VALUE = 80, 120  # characters that are shown of one
@@ -61,7 +62,7 @@ def _paragraph(section: Section) -> str:
 
 def _heading(section: Section) -> str:
     """Never indented, as what is told below it is."""
-    return _escaped(_cut(section.title)).strip() or "''"
+    return printable(_cut(section.title)).strip() or "''"
 
 
 def _chapter(section: Section) -> str:
@@ -210,16 +211,9 @@ def _cut(name: str) -> str:
     return name if len(name) <= _NAME else f"{name[: _NAME - 1]}…"
 
 
-def _escaped(word: str) -> str:
-    """On one line, and nothing in it that steers a terminal or turns the direction of writing."""
-    if word.isprintable():
-        return word
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in word)
-
-
 def _code(word: str) -> str:
     """A Markdown code span, in which nothing has a meaning but a run of as many backticks as open it."""
-    inside = _escaped(word)
+    inside = printable(word)
     if not inside:
         return "(empty)"
     fence = "`" * (max((len(run) for run in re.findall("`+", inside)), default=0) + 1)
@@ -227,5 +221,5 @@ def _code(word: str) -> str:
     return f"{fence}{pad}{inside}{pad}{fence}"
 
 
-_TEXT = _Style(lambda word: f"'{_escaped(word)}'", _escaped, "->")
+_TEXT = _Style(lambda word: f"'{printable(word)}'", printable, "->")
 _MARKDOWN = _Style(_code, _code, "→")

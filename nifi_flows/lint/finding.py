@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from nifi_flows.definition import printable
+
 
 class Severity(StrEnum):
     """error: the flow will not run, or may lose data or secrets. warning: somebody may stumble over it."""
@@ -26,4 +28,4 @@ class Finding:
     severity: Severity = Severity.error
 
     def __str__(self) -> str:
-        return f"{self.code} {self.where}: {self.message}"
+        return f"{self.code} {printable(self.where)}: {printable(self.message)}"

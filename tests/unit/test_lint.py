@@ -493,6 +493,18 @@ def test_the_command_says_where_and_what_next(tmp_path: Path, capsys: pytest.Cap
     assert capsys.readouterr().out == "no errors\nno warnings\n"
 
 
+def test_a_name_stays_on_its_line_and_steers_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flow = copy.deepcopy(OURS)
+    connection("stamped", flowFileExpiration="1 min", name="a\x1b[31m\nno errors\u202e\ud800")(flow)
+    path = tmp_path / "flow.json"
+    path.write_text(json.dumps(flow))
+    with pytest.raises(typer.Exit):
+        command.lint(path)
+    said = r"users / a\x1b[31m\nno errors\u202e\ud800: drops what waits longer than 1 min"
+    assert said in capsys.readouterr().out.splitlines()[0]
+    assert said in str(next(one for one in lint.lint_file(path, CONFIG) if one.code == "NF012"))
+
+
 def test_the_command_needs_a_flow_definition_before_and_one_inventory(tmp_path: Path) -> None:
     with pytest.raises(TerminalError, match="contradict"):
         command.lint(nifi=True, inventory=tmp_path)

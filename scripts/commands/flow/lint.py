@@ -74,8 +74,8 @@ def _ask(file: Path) -> Inventory:
 def _print(findings: list[Finding]) -> None:
     for finding in findings:
         console.out.print(f"{finding.code} {finding.severity:8}", style=_STYLES[finding.severity], end="", markup=False)
-        console.out.print(f"{finding.where}: {finding.message}", markup=False)
-        console.out.print(f"               next: {finding.remedy}", markup=False)
+        console.out.print(definition.printable(f"{finding.where}: {finding.message}"), markup=False)
+        console.out.print(definition.printable(f"               next: {finding.remedy}"), markup=False)
     for severity in Severity:
         count = sum(finding.severity is severity for finding in findings)
         console.out.print(f"{count or 'no'} {severity}{'s' * (count != 1)}")
