@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from nifi_flows.definition import printable
 from nifi_flows.errors import TerminalError
 from nifi_flows.lint.finding import Finding
 
@@ -23,7 +24,11 @@ class Excuse:
     why: str
 
     def covers(self, finding: Finding) -> bool:
-        return finding.code == self.code and fnmatchcase(finding.where, self.where)
+        # A name may hold a bracket, and is copied as lint printed it.
+        pattern = self.where.replace("[", "[[]")
+        return finding.code == self.code and any(
+            fnmatchcase(where, pattern) for where in (finding.where, printable(finding.where))
+        )
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from nifi_flows import inventory as inventories
 from nifi_flows.errors import TerminalError
 from nifi_flows.inventory import Bundle, Definition, Inventory, Property
 from nifi_flows.lint import RULES, Config, Finding
+from nifi_flows.lint.config import Excuse
 from nifi_flows.lint.parameters import references
 from scripts.bootstrap import ROOT
 from scripts.commands.console import Output
@@ -362,6 +363,15 @@ def test_a_rule_can_be_off_and_a_finding_excused(tmp_path: Path) -> None:
     path = tmp_path / "lint.toml"
     path.write_text(LINT.read_text() + '[[excuse]]\ncode = "NF012"\nwhere = "users / st*"\nwhy = "stale soon"\n')
     assert found(flow, lint.load_config(path)) == []
+
+
+@pytest.mark.parametrize("name", ["a [b] c", "[", "[!a]", "a\x1b[31m", "* or ?"])
+def test_an_excuse_is_copied_as_lint_prints_it(name: str) -> None:
+    flow = copy.deepcopy(OURS)
+    connection("stamped", flowFileExpiration="1 min", name=name)(flow)
+    (finding,) = found(flow)
+    where = str(finding).removeprefix("NF012 ").partition(": drops")[0]
+    assert found(flow, replace(CONFIG, excuses=(*CONFIG.excuses, Excuse("NF012", where, "why")))) == []
 
 
 def test_an_excuse_for_nothing_is_found_unless_its_rule_did_not_run(tmp_path: Path) -> None:
