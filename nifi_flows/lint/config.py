@@ -10,6 +10,7 @@ from typing import Any
 
 from nifi_flows.definition import printable
 from nifi_flows.errors import TerminalError
+from nifi_flows.lint import secrets
 from nifi_flows.lint.finding import Finding
 
 _REMEDY = "correct it; ./scripts/pipeline flow lint --rules lists the codes"
@@ -39,10 +40,7 @@ class Options:
         r"(?i)\b(fail(ed|ure|ures)?|error|errors|retry|no.retry|invalid|unmatched|unsuccessful|rejected|refused|denied"
         r"|timeout|expired|abandoned|dropped|dead.?letters?|not.?found)\b"
     )
-    secret: str = (
-        r"(?i)(^|[^a-z])(pass(word|wd|phrase)|secret|token|credentials?|authorization"
-        r"|(api|access|secret|private|account)[-_. ]?key)([-_. ]value)?$"
-    )
+    secret: str = secrets.NAMED
 
 
 @dataclass(frozen=True)

@@ -324,15 +324,57 @@ def test_another_shape_than_nifis_is_a_finding(where: str, mutate: Callable[[Flo
         ("Base Path", "/api"),
         ("Escaped", "##{nothing}"),
         ("Pattern", "[0-9]{2}#{"),
+        ("token", "$.token"),
+        ("token", "$['token']"),
+        ("isVersionOf", "http://purl.org/dc/terms/isVersionOf"),
+        ("Predicate", "https://schema.org/name"),
+        ("Text", '{"password": "${password}", "token": "#{source.url}", "api_key": "{{ key }}"}'),
+        ("Schema", '{"password": "string", "type": "record"}'),
+        ("Mapping", '{"token": "auth.token"}'),
+        ("Message", '{"password": "it is too short"}'),
     ],
 )
 def test_what_only_looks_wrong_is_passed_over(name: str, value: str) -> None:
+    assert not values_told("UpdateAttribute", name, value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        ("EvaluateXPath", "password", "/user/password"),
+        ("EvaluateXQuery", "token", "string(/a/b)"),
+        ("EvaluateJsonPath", "token", "$.token"),
+        ("ExtractText", "token", "token=(.*)"),
+        ("HandleHttpRequest", "Hostname", "localhost"),
+        ("ListenTCP", "Local Network Interface", "127.0.0.1"),
+    ],
+)
+def test_what_a_type_looks_for_or_binds_to_is_passed_over(kind: str, name: str, value: str) -> None:
+    assert not values_told(kind, name, value)
+    assert values_told("UpdateAttribute", name, value) or value.startswith("$")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "name", "value"),
+    [
+        ("NF031", "GenerateFlowFile", "Custom Text", '{"user": "me", "password": "hunter22"}'),
+        ("NF031", "ReplaceText", "Replacement Value", '{\\"client_secret\\": \\"hunter22\\"}'),
+        ("NF031", "ExecuteScript", "Script Body", "def apiKey = 'hunter$22'"),
+        ("NF031", "EvaluateXPath", "x", "Bearer hunter2hunter2hunter2"),
+        ("NF031", "UpdateAttribute", "accessToken", "hunter2"),
+        ("NF030", "ListenSlack", "URL", "https://example.org/"),
+        ("NF030", "UpdateAttribute", "URL", "https://notschema.org/"),
+    ],
+)
+def test_what_is_wrong_in_the_midst_of_a_value_is_found(code: str, kind: str, name: str, value: str) -> None:
+    assert values_told(kind, name, value) == {code}
+
+
+def values_told(kind: str, name: str, value: str) -> set[str]:
+    """What lint says of values in a flow with a processor of this type, with this property."""
     flow = copy.deepcopy(OURS)
-    flow["flowContents"]["processors"].append(
-        {**processor(flow, "Stamp time of receipt"), "identifier": "x", "name": "x", "properties": {name: value}}
-    )
-    told = {one.code for one in found(flow)}
-    assert not told & {"NF030", "NF031", "NF033", "NF040"}
+    add_copy(flow, name="x", type=f"{STANDARD}.{kind}", properties={name: value})
+    return {one.code for one in found(flow)} & {"NF030", "NF031", "NF033", "NF040"}
 
 
 def test_references_are_read_as_nifi_reads_them() -> None:
