@@ -9,10 +9,11 @@ from typing import Any
 from nifi_flows.definition import KINDS
 from nifi_flows.diff.change import Change, Component, Ends, Section, What
 from nifi_flows.diff.difference import Difference
-from nifi_flows.diff.settings import changed, differing, settings
+from nifi_flows.diff.settings import differing, settings
 from nifi_flows.diff.surroundings import surroundings
 from nifi_flows.diff.tree import CONNECTION, Flow, Item, Key, Path, paths, read
 from nifi_flows.errors import TerminalError
+from nifi_flows.lint import secrets
 
 _AFTER, _BEFORE = "after", "before"
 _SIDES = ("source", "destination")
@@ -155,12 +156,12 @@ def _told(flows: _Both, old: Item, new: Item, component: Component) -> Iterator[
     yield from _state(old, new, component)
     for name, value, other in differing(old.contents.get("properties") or {}, new.contents.get("properties") or {}):
         services = before.service(value), after.service(other)
-        if services == (value, other):
-            yield changed(What.property, component, name, value, other)
-        elif services[0] != services[1]:
-            yield Change(What.property, component, name, *services)
-        else:  # another service of the same name
-            yield Change(What.property, component, name, value, other)
+        told = services if services[0] != services[1] else (value, other)  # another service of the same name
+        typed = [one for one, called in zip((value, other), services, strict=True) if one == called]
+        if any(secrets.may_hold(name, one) for one in typed):
+            yield Change(What.property, component, name, hidden=True)
+        else:
+            yield Change(What.property, component, name, *told)
     yield from settings(component, old.contents, new.contents, _INSIDE | _ELSEWHERE | _PLACE)
 
 

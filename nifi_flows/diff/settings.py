@@ -5,9 +5,8 @@ from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 from nifi_flows.diff.change import Change, Component, What
+from nifi_flows.lint import secrets
 
-_SECRET = re.compile(r"passw|passphrase|secret|token|credential|(api|access|private).?key", re.IGNORECASE)
-_REFERENCE = re.compile(r"#\{[^{}]*\}")  # to a parameter: where a secret should be, and none itself
 _WORDS = {
     "concurrentlySchedulableTaskCount": "concurrent tasks",
     "schedulingPeriod": "run schedule",
@@ -51,13 +50,9 @@ def settings(
 
 def changed(what: What, component: Component, subject: str, before: Any, after: Any) -> Change:
     """The change of a property or setting, without its values when they may be secret."""
-    if _SECRET.search(subject) and not (_harmless(before) and _harmless(after)):
+    if any(secrets.may_hold(subject, value) for value in (before, after)):
         return Change(what, component, subject, hidden=True)
     return Change(what, component, subject, before, after)
-
-
-def _harmless(value: Any) -> bool:
-    return not isinstance(value, str) or not value or _REFERENCE.fullmatch(value) is not None
 
 
 def _in_words(key: str) -> str:

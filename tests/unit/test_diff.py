@@ -440,7 +440,18 @@ def test_a_secret_parameter_is_only_said_to_have_changed(before: Flow, after: Fl
 
 
 @pytest.mark.parametrize(
-    "name", ["Password", "Access Token", "client-secret", "SSL Passphrase", "secretKey", "API Key"]
+    "name",
+    [
+        "Password",
+        "Access Token",
+        "Token Value of Old",
+        "client-secret",
+        "SSL Passphrase",
+        "secretKey",
+        "API Key",
+        "Authorization",
+        "Account Key",
+    ],
 )
 def test_a_property_that_looks_secret_is_not_shown(before: Flow, after: Flow, name: str) -> None:
     _named(before, "Fetch page")["properties"][name] = "#{some.parameter}"
@@ -448,6 +459,34 @@ def test_a_property_that_looks_secret_is_not_shown(before: Flow, after: Flow, na
     found = compare(before, after)
     assert "changed, not shown" in found.as_text()
     _nowhere("hunter", found)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "https://me:hunter2@example.org/",
+        "jdbc:sqlserver://db;user=me;password=hunter2",
+        "Bearer hunter2hunter2hunter2",
+        '{"user": "me", "password": "hunter22"}',
+    ],
+)
+def test_a_value_that_looks_secret_is_not_shown(before: Flow, after: Flow, value: str) -> None:
+    _named(before, "Fetch page")["properties"]["HTTP URL"] = value
+    _named(before, "Fetch page")["comments"] = value
+    _named(before, "Fetch page")["more"] = [value]
+    found = compare(before, after)
+    assert [change.hidden for change in found.changes] == [True] * 3
+    _nowhere("hunter", found)
+
+
+def test_a_secret_in_place_of_a_service_is_not_shown(before: Flow, after: Flow) -> None:
+    for flow, value in ((before, "s1"), (after, "hunter2")):
+        flow["flowContents"]["controllerServices"] = [_service("s1", "Vault"), _service("s2", "Other")]
+        _named(flow, "Fetch page")["properties"]["Credentials"] = value
+    _nowhere("hunter", compare(before, after))
+    assert compare(before, after).changes[0].hidden
+    _named(after, "Fetch page")["properties"]["Credentials"] = "s2"
+    assert "property 'Credentials': 'Vault' -> 'Other'" in compare(before, after).as_text()
 
 
 def test_a_reference_to_a_parameter_is_no_secret(before: Flow, after: Flow) -> None:
