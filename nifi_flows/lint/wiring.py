@@ -20,6 +20,8 @@ _NEED_INPUT = re.compile(
 )
 # Those that make a FlowFile, or ask somebody, each time they are scheduled. Others wait when there is nothing to do.
 _BUSY = re.compile("ExecuteProcess|ExecuteSQL|ExecuteSQLRecord|GenerateFlowFile|GenerateRecord|InvokeHTTP")
+# Those that fail without a FlowFile when none came in.
+_ASKS = re.compile("ExecuteSQL(Record)?|GenerateTableFetch|InvokeHTTP")
 _OWN = "org.apache.nifi.processors."  # of what NiFi itself brings
 _ROUTE, _BY_NAME = "org.apache.nifi.processors.standard.RouteOnAttribute", "Route to Property name"
 _CONNECT = "connect it, or end it on the processor's Relationships tab"
@@ -71,10 +73,24 @@ def loss(subject: Subject) -> Iterator[Told]:
     for processor in subject.of("processors"):
         connected = _connected(subject, processor)
         for name in sorted(processor.listed("autoTerminatedRelationships")):
-            if lossy.search(_words(name)) and name not in connected:
+            if lossy.search(_words(name)) and name not in connected and _may_lose(subject, processor, name):
                 where = f"{processor.where} / {name}"
                 message = f"what goes to {name!r} ends here, and is gone"
                 yield Told(where, message, "connect it to where it waits or is kept, or excuse it in lint.toml")
+
+
+def _may_lose(subject: Subject, processor: Part, relationship: str) -> bool:
+    """Whether data may go to a relationship that sounds like it."""
+    if not processor.type.startswith(_OWN):
+        return True
+    if _ASKS.fullmatch(processor.simple_type):
+        return subject.fed(processor)
+    # What these two look for in vain becomes an empty attribute; XPath's node sets are an exception, XQuery is another.
+    given = processor.properties
+    empty = processor.simple_type == "EvaluateJsonPath" or (
+        processor.simple_type == "EvaluateXPath" and given.get("Return Type") != "nodeset"
+    )
+    return not (empty and relationship == "unmatched" and given.get("Destination") == "flowfile-attribute")
 
 
 def _words(name: str) -> str:
@@ -152,7 +168,16 @@ def dead_end(subject: Subject) -> Iterator[Told]:
             continue
         if part.kind == "outputPorts" and (len(part.group.path) == 1 or part.told.get("allowRemoteAccess")):
             continue
+        if part.kind == "funnels" and _keeps_failures(subject, part):
+            continue
         yield Told(part.where, "nothing leaves it: what comes in stays in front of it", "connect it, or remove it")
+
+
+def _keeps_failures(subject: Subject, funnel: Part) -> bool:
+    """Whether it is a place where only what failed waits, rather than being lost."""
+    lossy = re.compile(subject.options.lossy)
+    carried = [connection.listed("selectedRelationships") for connection in subject.into[funnel.identifier]]
+    return all(names and all(lossy.search(_words(name)) for name in names) for names in carried)
 
 
 def _goes_on(subject: Subject, processor: Part) -> bool:
@@ -195,16 +220,18 @@ def busy(subject: Subject) -> Iterator[Told]:
 
 
 def unnamed_connection(subject: Subject) -> Iterator[Told]:
-    between = Counter(_pair(connection) for connection in subject.of("connections"))
+    between = Counter(_label(connection) for connection in subject.of("connections"))
     for connection in subject.of("connections"):
-        if between[_pair(connection)] > 1 and not connection.name.strip():
+        if between[_label(connection)] > 1 and not connection.name.strip():
             source, destination = (end_name(connection.told, end) for end in ("source", "destination"))
             message = f"is one of several from {source!r} to {destination!r}, and has no name"
             yield Told(connection.where, message, "name each of them by what it carries")
 
 
-def _pair(connection: Part) -> tuple[str, ...]:
-    return tuple(str((connection.told.get(end) or {}).get("id")) for end in ("source", "destination"))
+def _label(connection: Part) -> tuple[str, ...]:
+    """Its ends, and what the canvas shows of it in place of a name."""
+    ends = (str((connection.told.get(end) or {}).get("id")) for end in ("source", "destination"))
+    return (*ends, *sorted(connection.listed("selectedRelationships")))
 
 
 RULES = (
@@ -224,6 +251,6 @@ RULES = (
          Severity.warning),
     Rule("NF019", "busy-source", "A source without a schedule floods the flow or whom it asks.", busy),
     Rule("NF020", "wrong-input", "A source with a connection to it is invalid.", wrong_input),
-    Rule("NF022", "unnamed-connection", "Queues between the same two ends can only be told apart by name.",
+    Rule("NF022", "unnamed-connection", "Queues of one relationship between two ends are told apart by name alone.",
          unnamed_connection, Severity.warning),
 )  # fmt: skip

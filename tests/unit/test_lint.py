@@ -123,7 +123,7 @@ def twin(flow: Flow) -> None:
 def funnel(flow: Flow) -> None:
     group = flow["flowContents"]
     group["funnels"].append({"identifier": "f", "position": {"x": 0, "y": 9999}, "componentType": "FUNNEL"})
-    named(flow, "connections", "refused: fetch again")["destination"] = {"id": "f", "type": "FUNNEL", "name": "Funnel"}
+    named(flow, "connections", "stamped")["destination"] = {"id": "f", "type": "FUNNEL", "name": "Funnel"}
 
 
 def drop_failures(flow: Flow) -> None:
@@ -375,6 +375,57 @@ def values_told(kind: str, name: str, value: str) -> set[str]:
     flow = copy.deepcopy(OURS)
     add_copy(flow, name="x", type=f"{STANDARD}.{kind}", properties={name: value})
     return {one.code for one in found(flow)} & {"NF030", "NF031", "NF033", "NF040"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "findings"),
+    [
+        ("EvaluateJsonPath", {"Destination": "flowfile-attribute"}, 0),
+        ("EvaluateJsonPath", {"Destination": "flowfile-content"}, 1),
+        ("EvaluateJsonPath", {}, 1),
+        ("EvaluateXPath", {"Destination": "flowfile-attribute", "Return Type": "auto-detect"}, 0),
+        ("EvaluateXPath", {"Destination": "flowfile-attribute", "Return Type": "nodeset"}, 1),
+        ("EvaluateXQuery", {"Destination": "flowfile-attribute"}, 1),
+    ],
+)
+def test_what_becomes_an_empty_attribute_is_not_unmatched(kind: str, given: dict[str, str], findings: int) -> None:
+    flow = copy.deepcopy(OURS)
+    setting("Stamp time of receipt", type=f"{STANDARD}.{kind}", properties=given)(flow)
+    setting("Stamp time of receipt", autoTerminatedRelationships=["unmatched"])(flow)
+    where = "users / Stamp time of receipt / unmatched"
+    assert [(one.code, one.where) for one in found(flow) if "Stamp" in one.where] == [("NF013", where)] * findings
+
+
+@pytest.mark.parametrize("kind", ["InvokeHTTP", "ExecuteSQL", "ExecuteSQLRecord"])
+def test_what_asks_without_a_flowfile_has_none_to_lose(kind: str) -> None:
+    flow = copy.deepcopy(OURS)
+    ended = ["Failure", "Retry", "No Retry", "failure"]
+    setting("Stamp time of receipt", type=f"{STANDARD}.{kind}", autoTerminatedRelationships=ended)(flow)
+    assert len([one for one in found(flow) if one.code == "NF013"]) == len(ended)
+    disconnect(flow, "received")
+    assert not [one for one in found(flow) if one.code == "NF013"]
+    setting("Stamp time of receipt", type="org.example.InvokeHTTP")(flow)
+    assert [one for one in found(flow) if one.code == "NF013"]
+
+
+def test_a_funnel_may_keep_what_failed() -> None:
+    flow = copy.deepcopy(OURS)
+    funnel(flow)
+    kept = named(flow, "connections", "stamped")
+    kept["selectedRelationships"] = ["failure", "No Retry"]
+    assert not [one for one in found(flow) if one.code == "NF017"]
+    kept["selectedRelationships"] = ["failure", "success"]
+    assert [one.where for one in found(flow) if one.code == "NF017"] == ["users / funnel"]
+
+
+def test_connections_without_names_are_told_apart_by_their_relationships() -> None:
+    flow = copy.deepcopy(OURS)
+    twin(flow)
+    one, other = (each for each in every(flow, "connections") if each["identifier"].startswith("twin"))
+    one["selectedRelationships"], other["selectedRelationships"] = ["a", "b"], ["b", "c"]
+    assert not [each for each in found(flow) if each.code == "NF022"]
+    other["selectedRelationships"] = ["b", "a"]
+    assert len([each for each in found(flow) if each.code == "NF022"]) == 2
 
 
 def test_references_are_read_as_nifi_reads_them() -> None:
