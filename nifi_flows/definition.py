@@ -33,10 +33,14 @@ _FAR = 1e9  # from the middle of a canvas
 
 @dataclass(frozen=True)
 class Group:
-    """One process group. path: the names from the root group to it. contents: its part of the definition."""
+    """One process group. path: the names from the root group to it. contents: its part of the definition.
+
+    identifiers: those of the groups below the root on the way to it, its own at the end; () is the root's.
+    """
 
     path: tuple[str, ...]
     contents: Mapping[str, Any]
+    identifiers: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -204,14 +208,13 @@ def _too_deep(definition: Mapping[str, Any]) -> bool:
 
 def groups(definition: Mapping[str, Any]) -> Iterator[Group]:
     """The root group and every group in it, each before the groups that it holds."""
-    yield from _groups(definition["flowContents"], ())
+    yield from _below(Group((definition["flowContents"]["name"],), definition["flowContents"]))
 
 
-def _groups(contents: Mapping[str, Any], above: tuple[str, ...]) -> Iterator[Group]:
-    path = (*above, contents["name"])
-    yield Group(path, contents)
-    for inner in contents.get("processGroups") or []:
-        yield from _groups(inner, path)
+def _below(group: Group) -> Iterator[Group]:
+    yield group
+    for inner in group.contents.get("processGroups") or []:
+        yield from _below(Group((*group.path, inner["name"]), inner, (*group.identifiers, inner["identifier"])))
 
 
 def parameters(definition: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

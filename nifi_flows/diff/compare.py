@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nifi_flows.definition import KINDS
+from nifi_flows.definition import KINDS, groups
 from nifi_flows.diff.change import Change, Component, Ends, Section, What
 from nifi_flows.diff.difference import Difference
 from nifi_flows.diff.settings import differing, settings
 from nifi_flows.diff.surroundings import surroundings
-from nifi_flows.diff.tree import CONNECTION, Flow, Item, Key, Path, paths, read
+from nifi_flows.diff.tree import CONNECTION, Flow, Item, Key, Path, read
 from nifi_flows.errors import TerminalError
 from nifi_flows.lint import secrets
 
@@ -76,9 +76,9 @@ def _whole() -> Iterator[None]:
 
 
 def _connections(definition: Mapping[str, Any]) -> Iterator[tuple[Key, dict[str, Any]]]:
-    for path, group in paths(definition):
+    for group in groups(definition):
         for connection in group.contents.get("connections") or []:
-            yield (path, connection["identifier"]), connection
+            yield (group.identifiers, connection["identifier"]), connection
 
 
 def _sections(flows: _Both) -> Iterator[Section]:

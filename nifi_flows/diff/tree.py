@@ -1,12 +1,12 @@
 """The components of a flow definition, each under the identifiers that stay with it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from nifi_flows.canonical import canonical
-from nifi_flows.definition import KINDS, Group, groups
+from nifi_flows.definition import KINDS, groups
 from nifi_flows.diff.change import Component, Ends
 from nifi_flows.errors import TerminalError
 
@@ -88,7 +88,8 @@ def read(definition: Mapping[str, Any]) -> Flow:
     contents = cleaned["flowContents"]
     root = Item(((), contents["identifier"]), GROUP, contents)
     items, titles = {root.key: root}, {}
-    for path, group in paths(cleaned):
+    for group in groups(cleaned):
+        path = group.identifiers
         titles[path] = group.name
         for key, kind in (("processGroups", GROUP), *KINDS.items()):
             for component in group.contents.get(key) or []:
@@ -99,12 +100,3 @@ def read(definition: Mapping[str, Any]) -> Flow:
                     )
                 items[item.key] = item
     return Flow(cleaned, contents["identifier"], items, titles)
-
-
-def paths(definition: Mapping[str, Any]) -> Iterator[tuple[Path, Group]]:
-    """Every group with the identifiers of the groups on the way to it, its own at the end; the root's path is ()."""
-    paths: dict[int, Path] = {id(definition["flowContents"]): ()}
-    for group in groups(definition):
-        path = paths[id(group.contents)]
-        paths |= {id(inner): (*path, inner["identifier"]) for inner in group.contents.get("processGroups") or []}
-        yield path, group

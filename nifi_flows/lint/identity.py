@@ -1,6 +1,5 @@
 """Identifiers and versions: what NiFi goes by when it replaces a flow in place."""
 
-from collections import Counter
 from collections.abc import Iterator
 
 from nifi_flows.lint.finding import Severity
@@ -9,12 +8,20 @@ from nifi_flows.lint.subject import Subject, parts
 
 
 def duplicate(subject: Subject) -> Iterator[Told]:
-    identifiers = Counter(part.identifier for part in subject.parts)
-    identifiers.update(str(group.contents.get("identifier")) for group in subject.groups)
+    places: dict[str, list[tuple[str, ...]]] = {}
+    for group in subject.groups:
+        places.setdefault(str(group.contents["identifier"]), []).append(group.identifiers[:-1])
     for part in subject.parts:
-        if identifiers[part.identifier] > 1:
-            message = f"shares its identifier {part.identifier or '(none)'} with another component"
+        places.setdefault(part.identifier, []).append(part.group.identifiers)
+    for part in subject.parts:
+        if sum(_one_way(place, part.group.identifiers) for place in places[part.identifier]) > 1:
+            message = f"shares its identifier {part.identifier} with another component"
             yield Told(part.where, message, "give it one of its own, or copy it on the canvas instead of in the file")
+
+
+def _one_way(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether a group is the other or around it. Beside each other two may be copies of one versioned flow."""
+    return all(a == b for a, b in zip(one, other, strict=False))
 
 
 def changed_type(subject: Subject) -> Iterator[Told]:

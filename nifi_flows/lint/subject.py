@@ -13,6 +13,8 @@ from nifi_flows.inventory import Bundle, Definition, Inventory, Property, bundle
 from nifi_flows.lint.config import Options
 from nifi_flows.lint.python_processors import Discovered
 
+# Of the groups that hold a component, and its own: copies of a versioned group hold the same identifiers.
+Key = tuple[tuple[str, ...], str]
 _ENDS = ("processors", "inputPorts", "outputPorts", "funnels")
 
 
@@ -27,6 +29,10 @@ class Part:
     @property
     def identifier(self) -> str:
         return str(self.told.get("identifier") or "")
+
+    @property
+    def key(self) -> Key:
+        return self.group.identifiers, self.identifier
 
     @property
     def name(self) -> str:
@@ -96,9 +102,22 @@ class Subject:
     def of(self, *kinds: str) -> Iterator[Part]:
         return (part for part in self.parts if part.kind in kinds)
 
+    def end(self, connection: Part, side: str) -> Part | None:
+        """The component at the source or destination: beside the connection, or a port of a group beside it.
+
+        One of another group than the connection names is found all the same.
+        """
+        told, here = connection.told.get(side) or {}, connection.group
+        group, identifier = told.get("groupId") or here.contents["identifier"], str(told.get("id"))
+        path = here.identifiers if group == here.contents["identifier"] else (*here.identifiers, group)
+        return self._ends.get((path, identifier)) or self._ends_anywhere.get(identifier)
+
     @cached_property
-    def ends(self) -> dict[str, Part]:
-        """Identifier -> the component that a connection may lead to or from."""
+    def _ends(self) -> dict[Key, Part]:
+        return {part.key: part for part in self.of(*_ENDS)}
+
+    @cached_property
+    def _ends_anywhere(self) -> dict[str, Part]:
         return {part.identifier: part for part in self.of(*_ENDS)}
 
     @cached_property
@@ -112,13 +131,13 @@ class Subject:
         }
 
     @cached_property
-    def into(self) -> dict[str, list[Part]]:
-        """Identifier -> the connections that lead to it."""
+    def into(self) -> dict[Key, list[Part]]:
+        """Key -> the connections that lead to it."""
         return self._wired("destination")
 
     @cached_property
-    def out_of(self) -> dict[str, list[Part]]:
-        """Identifier -> the connections that leave it."""
+    def out_of(self) -> dict[Key, list[Part]]:
+        """Key -> the connections that leave it."""
         return self._wired("source")
 
     @cached_property
@@ -133,18 +152,16 @@ class Subject:
         contexts = self.flow.get("parameterContexts") or {}
         return [(name, one) for name, context in contexts.items() for one in context.get("parameters") or []]
 
-    def _wired(self, end: str) -> dict[str, list[Part]]:
-        found: dict[str, list[Part]] = {}
+    def _wired(self, side: str) -> dict[Key, list[Part]]:
+        found: dict[Key, list[Part]] = {}
         for connection in self.of("connections"):
-            found.setdefault(str((connection.told.get(end) or {}).get("id")), []).append(connection)
+            if part := self.end(connection, side):
+                found.setdefault(part.key, []).append(connection)
         return found
 
     def fed(self, part: Part) -> bool:
         """Whether anything but itself leads to it."""
-        return any(
-            (connection.told.get("source") or {}).get("id") != part.identifier
-            for connection in self.into.get(part.identifier, [])
-        )
+        return any(self.end(connection, "source") is not part for connection in self.into.get(part.key, []))
 
     def ours(self, part: Part) -> Discovered | None:
         """What the file of a Python processor says, where the file is at hand."""

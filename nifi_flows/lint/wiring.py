@@ -31,10 +31,9 @@ def dangling(subject: Subject) -> Iterator[Told]:
     for connection in subject.of("connections"):
         for end in ("source", "destination"):
             told = connection.told.get(end) or {}
-            identifier = str(told.get("id"))
-            if identifier in subject.remote:
+            if str(told.get("id")) in subject.remote:
                 continue
-            part = subject.ends.get(identifier)
+            part = subject.end(connection, end)
             if part is None:
                 message = f"its {end} {end_name(connection.told, end)!r} is not in the flow"
                 yield Told(connection.where, message, "export the flow again, or remove the connection")
@@ -124,7 +123,7 @@ def unknown_relationship(subject: Subject) -> Iterator[Told]:
 
 
 def _connected(subject: Subject, processor: Part) -> set[str]:
-    leaving = subject.out_of.get(processor.identifier, [])
+    leaving = subject.out_of.get(processor.key, [])
     return {name for connection in leaving for name in connection.listed("selectedRelationships")}
 
 
@@ -162,7 +161,7 @@ def dead_end(subject: Subject) -> Iterator[Told]:
     for part in subject.of("processors", "funnels", "outputPorts", "inputPorts"):
         if not subject.fed(part) and part.kind != "inputPorts":  # it is unreachable, or a source
             continue
-        if subject.out_of.get(part.identifier):
+        if subject.out_of.get(part.key):
             continue
         if part.kind == "processors" and (part.listed("autoTerminatedRelationships") or not _goes_on(subject, part)):
             continue
@@ -176,7 +175,7 @@ def dead_end(subject: Subject) -> Iterator[Told]:
 def _keeps_failures(subject: Subject, funnel: Part) -> bool:
     """Whether it is a place where only what failed waits, rather than being lost."""
     lossy = re.compile(subject.options.lossy)
-    carried = [connection.listed("selectedRelationships") for connection in subject.into[funnel.identifier]]
+    carried = [connection.listed("selectedRelationships") for connection in subject.into[funnel.key]]
     return all(names and all(lossy.search(_words(name)) for name in names) for names in carried)
 
 
@@ -190,7 +189,7 @@ def _goes_on(subject: Subject, processor: Part) -> bool:
 
 def wrong_input(subject: Subject) -> Iterator[Told]:
     for processor in subject.of("processors"):
-        if _input(subject, processor) == FORBIDDEN and subject.into.get(processor.identifier):
+        if _input(subject, processor) == FORBIDDEN and subject.into.get(processor.key):
             message = f"{processor.simple_type} takes no input, but a connection leads to it"
             yield Told(processor.where, message, "remove the connection")
 
@@ -228,10 +227,10 @@ def unnamed_connection(subject: Subject) -> Iterator[Told]:
             yield Told(connection.where, message, "name each of them by what it carries")
 
 
-def _label(connection: Part) -> tuple[str, ...]:
+def _label(connection: Part) -> tuple[object, ...]:
     """Its ends, and what the canvas shows of it in place of a name."""
     ends = (str((connection.told.get(end) or {}).get("id")) for end in ("source", "destination"))
-    return (*ends, *sorted(connection.listed("selectedRelationships")))
+    return (connection.group.identifiers, *ends, *sorted(connection.listed("selectedRelationships")))
 
 
 RULES = (

@@ -428,6 +428,26 @@ def test_connections_without_names_are_told_apart_by_their_relationships() -> No
     assert len([each for each in found(flow) if each.code == "NF022"]) == 2
 
 
+def test_copies_of_a_versioned_group_hold_the_same_identifiers() -> None:
+    flow = copy.deepcopy(OURS)
+    inner = named(flow, "processGroups", "Fetch pages")
+    text = json.dumps({**inner, "name": "Twin", "position": {"x": 0.0, "y": 9000.0}})
+    twin = json.loads(text.replace(inner["identifier"], "twin"))
+    flow["flowContents"]["processGroups"].append(twin)
+    for one in copy.deepcopy(flow["flowContents"]["connections"]):
+        for end in (one["source"], one["destination"]):
+            if end["groupId"] == inner["identifier"]:
+                end["groupId"] = "twin"
+                flow["flowContents"]["connections"].append(one | {"identifier": f"{one['identifier']} twin"})
+    inner["connections"][0]["name"] = twin["connections"][0]["name"] = ""
+    twice = Excuse("NF013", "users / Twin / *", "as in Fetch pages")
+    assert found(flow, replace(CONFIG, excuses=(*CONFIG.excuses, twice))) == []
+    twin["connections"][0]["source"]["id"] = "gone"
+    assert "NF010" in {one.code for one in found(flow)}
+    twin["processors"].append(copy.deepcopy(twin["processors"][0]))
+    assert len([one for one in found(flow) if one.code == "NF002"]) == 2
+
+
 def test_references_are_read_as_nifi_reads_them() -> None:
     assert references("#{a}-##{b}-###{c}-#{'d e'}-${#{f.g}:equals(#{ h })}-${x}-{y}") == ["a", "c", "d e", "f.g", "h"]
 
