@@ -59,7 +59,8 @@ class Flow:
     def place(self, connection: Item, side: str) -> tuple[str, ...]:
         """The component at an end by its name, after that of its group when it is not beside the connection."""
         path, identifier = self.end(connection, side)
-        name = str(connection.contents[side].get("name") or identifier)
+        called, found = connection.contents[side].get("name"), self.items.get((path, identifier))
+        name = str(called or (found and found.name) or identifier)  # not every NiFi writes the names of ends
         if path == connection.key[0]:
             return (name,)
         group = self.items.get((path[:-1], path[-1]))

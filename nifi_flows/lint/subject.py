@@ -181,7 +181,19 @@ class Subject:
 
 def parts(flow: Mapping[str, Any]) -> Iterator[Part]:
     """Every component of a flow definition, but groups."""
-    for group in definition.groups(flow):
+    groups = list(definition.groups(flow))
+    ends = (one for group in groups for kind in _ENDS for one in group.contents.get(kind) or [])
+    names = {str(one.get("identifier")): one.get("name") for one in ends}
+    for group in groups:
         for kind in definition.KINDS:
             for told in group.contents.get(kind) or []:
-                yield Part(kind, group, told)
+                yield Part(kind, group, _with_names(told, names) if kind == "connections" else told)
+
+
+def _with_names(connection: Mapping[str, Any], names: Mapping[str, str | None]) -> Mapping[str, Any]:
+    """With the names of its ends, which not every NiFi writes."""
+    ends = {end: connection.get(end) or {} for end in ("source", "destination")}
+    return {
+        **connection,
+        **{end: {**told, "name": told.get("name") or names.get(str(told.get("id")))} for end, told in ends.items()},
+    }

@@ -340,6 +340,14 @@ def test_a_renamed_end_is_no_rewiring(before: Flow, after: Flow) -> None:
     assert [change.what for change in compare(before, after).changes] == [What.renamed]
 
 
+def test_an_end_without_a_name_is_called_by_its_component(before: Flow, after: Flow) -> None:
+    _removed(after)
+    for side in ("source", "destination"):
+        del _named(before, "received")[side]["name"]
+    words = "removed connection 'received' from 'fetched' of 'Fetch pages' to 'Stamp time of receipt'"
+    assert words in compare(before, after).as_text()
+
+
 def test_a_controller_service_is_called_by_its_name(before: Flow) -> None:
     before["flowContents"]["controllerServices"] = [
         _service("s1", "JSON"),

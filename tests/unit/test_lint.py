@@ -448,6 +448,14 @@ def test_copies_of_a_versioned_group_hold_the_same_identifiers() -> None:
     assert len([one for one in found(flow) if one.code == "NF002"]) == 2
 
 
+def test_an_end_without_a_name_is_called_by_its_component() -> None:
+    flow = copy.deepcopy(OURS)
+    connection("stamped", name="", flowFileExpiration="1 min")(flow)
+    for end in ("source", "destination"):
+        named(flow, "connections", "")[end].pop("name")
+    assert [one.where for one in found(flow)] == ["users / Stamp time of receipt to Publish users"]
+
+
 def test_references_are_read_as_nifi_reads_them() -> None:
     assert references("#{a}-##{b}-###{c}-#{'d e'}-${#{f.g}:equals(#{ h })}-${x}-{y}") == ["a", "c", "d e", "f.g", "h"]
 
