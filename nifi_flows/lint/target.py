@@ -23,7 +23,9 @@ def unknown_type(subject: Subject) -> Iterator[Told]:
             yield Told(part.where, message, f"install {part.bundle} there, or take another type")
         elif part.bundle not in offered:
             message = f"{part.simple_type} is in {_listed(offered)} there, not in {part.bundle}"
-            yield Told(part.where, message, "export the flow from a NiFi of that version, or install the bundle")
+            again = f"export the flow from a NiFi {inventory.nifi}, not {part.bundle.version}, or install"
+            remedy = again if part.bundle.group == "org.apache.nifi" else "install"
+            yield Told(part.where, message, f"{remedy} {part.bundle} there")
 
 
 def unknown_property(subject: Subject) -> Iterator[Told]:
