@@ -69,10 +69,20 @@ def text(path: Path) -> str:
         raise TerminalError(f"{path} cannot be read: {error}", "name a flow definition, a JSON file") from error
 
 
+def write(path: Path, text: str) -> None:
+    """Write a file as `text` reads it. Raises TerminalError when it cannot be written."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise TerminalError(
+            f"{path} cannot be written: {error}", "see to its folder, its owner and its name"
+        ) from error
+
+
 def outline(text: str, where: str) -> dict[str, Any]:
     """As `parse`, for who asks what is `malformed`: of its groups only the root is sure to be there."""
     try:
-        definition = json.loads(text, object_pairs_hook=_unrepeated, parse_int=_integer, parse_constant=_number)
+        definition = json.loads(text, object_pairs_hook=_unrepeated, parse_int=integer, parse_constant=_number)
     except RecursionError as error:
         raise TerminalError(f"{where} is no flow definition: {_TOO_DEEP}", AGAIN) from error
     except ValueError as error:
@@ -240,7 +250,8 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _integer(text: str) -> int:
+def integer(text: str) -> int:
+    """For json: one of JSON's. Raises ValueError when it is longer than any that NiFi writes."""
     if len(text.lstrip("-")) > _DIGITS:
         raise ValueError(f"it holds a number of {len(text):,} digits")
     return int(text)

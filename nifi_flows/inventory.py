@@ -110,7 +110,7 @@ def read(flow: Mapping[str, Any]) -> Inventory:
 def load(path: Path) -> Inventory:
     """Read an inventory that `dump` wrote. Raises TerminalError when the file holds none."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = json.loads(path.read_text(encoding="utf-8"), parse_int=definition.integer)
         return Inventory(
             str(told["nifi"]),
             {name: tuple(Bundle(**one) for one in bundles) for name, bundles in told["types"].items()},

@@ -21,7 +21,8 @@ import scripts.commands.test as all_tests
 from nifi_flows.errors import TerminalError, TransientError
 from scripts.bootstrap import ROOT
 from scripts.commands import audit, down, status
-from scripts.stack import install, settings, stack
+from scripts.commands.flow import export
+from scripts.stack import flows, install, settings, stack
 from scripts.stack.audit import Audit
 from scripts.stack.engine import Engine
 
@@ -466,3 +467,12 @@ def test_tests_that_fail_are_a_failure(
 def test_arguments_are_for_pytest(pipeline: Pipeline, pytest_runs: dict[str, Any]) -> None:
     assert pipeline("test", "tests/unit", "-k", "name", "--maxfail=1").code == 0
     assert pytest_runs["called"] == [["tests/unit", "-k", "name", "--maxfail=1"]]
+
+
+def test_an_export_into_a_place_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flows, "export", lambda _: "{}")
+    for place in (tmp_path, tmp_path / "none" / "flow.json"):
+        with pytest.raises(TerminalError, match=f"{place} cannot be written"):
+            export.export(output=place)
+    export.export(output=tmp_path / "flow.json")
+    assert (tmp_path / "flow.json").read_text() == "{}"

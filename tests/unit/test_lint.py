@@ -531,10 +531,11 @@ def test_an_inventory_survives_its_file(tmp_path: Path) -> None:
     nameless = copy.deepcopy(kept)
     kept["definitions"][f"{STANDARD}.InvokeHTTP"]["relationships"] = [1]
     nameless["definitions"][f"{STANDARD}.InvokeHTTP"]["properties"][0]["names"] = []
-    for broken in ("{}", "[" * 100_000, json.dumps(kept), json.dumps(nameless)):
+    for broken in ("{}", "[" * 100_000, "1" * 5_000, json.dumps(kept), json.dumps(nameless)):
         path.write_text(broken)
-        with pytest.raises(TerminalError, match="no inventory"):
+        with pytest.raises(TerminalError, match="no inventory") as refused:
             inventories.load(path)
+        assert "sys." not in str(refused.value)
 
 
 class NiFiOfTheFlow:
@@ -593,6 +594,16 @@ def test_an_inventory_is_read_from_definitions_and_else_from_the_canvas(monkeypa
     assert read.definitions[f"{STANDARD}.InvokeHTTP"] == Definition((method,), True, None, "INPUT_ALLOWED")
 
 
+def test_a_bundle_of_another_nifi_is_named_with_the_nifi_that_is_there() -> None:
+    flow = copy.deepcopy(OURS)
+    processor(flow, "Fetch page")["bundle"]["version"] = "2.4.0"
+    (told,) = (one for one in found(flow, inventory=target(OURS)) if one.code == "NF050")
+    assert "from a NiFi 2.3.0, not 2.4.0" in told.remedy
+    processor(flow, "Fetch page")["bundle"].update(group="org.example")
+    (told,) = (one for one in found(flow, inventory=target(OURS)) if one.code == "NF050")
+    assert told.remedy == "install org.example:nifi-standard-nar:2.4.0 there"
+
+
 def test_our_own_processors_need_not_be_on_the_target_yet() -> None:
     nifi = target(OURS)
     types = {name: bundles for name, bundles in nifi.types.items() if not bundles[0].python}
@@ -644,6 +655,14 @@ def test_the_command_needs_a_flow_definition_before_and_one_inventory(tmp_path: 
     (tmp_path / "broken.json").write_text('{"flowContents": {"name": "x", "identifier": "x", "processors": [1]}}')
     with pytest.raises(TerminalError, match="flowContents / processors 0: it is not an object"):
         command.lint(previous=tmp_path / "broken.json")
+
+
+def test_an_inventory_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "_ask", lambda _: target(OURS))
+    with pytest.raises(TerminalError, match="cannot be written"):
+        command.lint(nifi=True, write_inventory=tmp_path / "none" / "inventory.json")
+    command.lint(nifi=True, write_inventory=tmp_path / "inventory.json")
+    assert inventories.load(tmp_path / "inventory.json") == target(OURS)
 
 
 def test_linting_a_file_does_not_load_nifis_client() -> None:

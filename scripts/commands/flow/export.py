@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from nifi_flows import definition
 from scripts.commands import console
 from scripts.stack import flows, names, settings
 
@@ -22,7 +23,7 @@ def export(
     if str(place) == "-":
         sys.stdout.write(text)
         return
-    same = place.is_file() and place.read_text(encoding="utf-8") == text
+    same = place.is_file() and definition.text(place) == text
     if same:
         console.out.print(f"{_short(place)} is what is on the canvas", markup=False)
     elif check:
@@ -30,7 +31,7 @@ def export(
         console.err.print("  next: ./scripts/pipeline flow diff shows how, flow export writes it", markup=False)
         raise typer.Exit(1)
     else:
-        place.write_text(text, encoding="utf-8")
+        definition.write(place, text)
         console.out.print(f"wrote {_short(place)}; see ./scripts/pipeline flow diff HEAD {_short(place)}", markup=False)
 
 

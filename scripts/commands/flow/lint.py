@@ -47,7 +47,7 @@ def lint(
     elif inventory:
         given["inventory"] = inventories.load(inventory)
     if write_inventory:
-        write_inventory.write_text(inventories.dump(given["inventory"]), encoding="utf-8")
+        definition.write(write_inventory, inventories.dump(given["inventory"]))
     if file.resolve().is_relative_to(_FLOWS):
         given["processors"] = _PROCESSORS
     configured = file.with_name("lint.toml")
