@@ -38,7 +38,7 @@ class Options:
 
     lossy: str = (
         r"(?i)\b(fail(ed|ure|ures)?|error|errors|retry|no.retry|invalid|unmatched|unsuccessful|rejected|refused|denied"
-        r"|timeout|expired|abandoned|dropped|dead.?letters?|not.?found)\b"
+        r"|timeout|expired|abandoned|dropped|dead.?letters?|not.?found|nonzero.status|retries.exceeded)\b"
     )
     secret: str = secrets.NAMED
 

@@ -412,7 +412,7 @@ def test_a_funnel_may_keep_what_failed() -> None:
     flow = copy.deepcopy(OURS)
     funnel(flow)
     kept = named(flow, "connections", "stamped")
-    kept["selectedRelationships"] = ["failure", "No Retry"]
+    kept["selectedRelationships"] = ["failure", "No Retry", "nonzero status", "retries_exceeded"]
     assert not [one for one in found(flow) if one.code == "NF017"]
     kept["selectedRelationships"] = ["failure", "success"]
     assert [one.where for one in found(flow) if one.code == "NF017"] == ["users / funnel"]
