@@ -72,9 +72,9 @@ def report(seen: dict[str, Any] | None, run_id: str | None = None, outlet_events
         print(note)
     else:
         record, decision = seen["record"], seen["decision"]
-        said = f"Redeploy: {'yes' if decision['go'] else 'no'}, {decision['why']}"
+        said = f"redeploy: {'yes' if decision['go'] else 'no'}, {decision['why']}"
         verdict, _, rest = brief(record).partition("\n")
-        note = f"{verdict}\n\n{said}\n{rest}"  # its end may be cut off
+        note = f"{verdict}; {said}\n{rest}"  # the UI shows its first line, and Airflow cuts off its end
         print(f"{markdown(record)}\n{said}")
     outlet_events[PIPELINE_HEALTH].extra = record
     configured = settings.load()

@@ -101,7 +101,7 @@ def flow(settings: Settings) -> Flow | None:
                 queue.flow_files_queued or 0,
                 max(queue.percent_use_count or 0, queue.percent_use_bytes or 0),
                 queue.flow_files_out or 0,
-                queue.source_id == queue.destination_id,
+                queue.source_name == queue.destination_name,  # NiFi 2.3 leaves the ids out here
             )
             for queue in canvas.connection_statuses(status.aggregate_snapshot)
         ],
