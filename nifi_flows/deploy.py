@@ -15,6 +15,7 @@ from nifi_flows.canonical import structure
 from nifi_flows.definition import parameters as declared_parameters
 from nifi_flows.diff import Difference, compare
 from nifi_flows.errors import PipelineError, TerminalError, TransientError
+from nifi_flows.hold import Held
 from nifi_flows.lease import LeaseLost
 from nifi_flows.ledger import Deployed, Ledger
 from nifi_flows.version import Version
@@ -186,12 +187,13 @@ def deploy(
     state = ledger.state()
     if state.unfinished:
         report(f"an earlier deploy of {state.unfinished.version} did not end; this one ends it")
-        _note_cut_off(ledger, state.unfinished)
     planned = plan(target, site)
     if planned.empty and not state.unfinished and _same(state.deployed, target.record):
         return Deployment(target.version.name, [], 0.0)
     begun = time.monotonic()
     check(False)
+    if state.unfinished:
+        _note_cut_off(ledger, state.unfinished)
     ledger.begin(target.record)
     ran = [entry.version for entry in (state.deployed, state.previous) if entry]
     work = _Work(_name(target), site, report, check)
@@ -204,7 +206,7 @@ def deploy(
     except LeaseLost:
         raise  # whoever deploys by now ends this one too
     except BaseException as error:
-        said, passing = str(error) or type(error).__name__, not isinstance(error, TerminalError)
+        said, passing = str(error) or type(error).__name__, may_pass(error)
         try:
             undone = _undo(target, work, ledger, secrets or {})
         except LeaseLost:
@@ -223,6 +225,11 @@ def deploy(
     ledger.finish(replace(target.record, group=work.group))
     ledger.note(what, True, by, name, "; ".join(work.changes) or "nothing to change")
     return Deployment(name, work.changes, time.monotonic() - begun, work.stopped)
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether what ended a deploy says nothing against the version: trying it again later may do."""
+    return isinstance(error, Held) or not isinstance(error, TerminalError)
 
 
 def _note_cut_off(ledger: Ledger, unfinished: Deployed) -> None:

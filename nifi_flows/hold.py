@@ -26,6 +26,10 @@ class Hold:
     since: Annotated[datetime, msgspec.Meta(tz=True)]
 
 
+class Held(TerminalError):
+    """Raised when somebody else holds the flow: it takes a person to end that, and says nothing against a version."""
+
+
 def whoever() -> str:
     """Who we are to the hold, the lock and the history: PIPELINE_ACTOR, as Airflow's tasks have it, or the user."""
     return os.environ.get("PIPELINE_ACTOR") or getpass.getuser()

@@ -60,6 +60,8 @@ def save_edit(decided: dict[str, Any]) -> None:
     try:
         folder = flows.save_edit(configured)
     except TransientError as error:  # such as a NiFi that a deploy left stopped; the next one starts it, and saves then
+        if not decided["go"]:
+            raise
         print(f"the deploy saves what was changed by hand, if anything was: {error}")
         return
     if folder is None:

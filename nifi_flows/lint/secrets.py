@@ -5,7 +5,7 @@ import re
 
 _WORDS = r"pass(word|wd|phrase)|secret|token|credentials?|authorization|(api|access|secret|private|account)[-_. ]?key"
 NAMED = rf"(?i)(^|[^a-z]|(?-i:(?<=[a-z])(?=[A-Z])))({_WORDS})([-_. ]value)?$"  # the names of properties that hold one
-_MENTIONED = re.compile(_WORDS, re.I)
+_MENTIONED = re.compile(rf"passw|{_WORDS}", re.I)
 
 URL = re.compile(
     r"\s*(?:jdbc:)?(?!file:)[a-z][a-z0-9+.-]*:(?:[a-z0-9]+:)*//(?:[^\s/@$#{}]*@)?"

@@ -1,5 +1,6 @@
 """The command line: `./scripts/pipeline COMMAND`; `./scripts/run` and `./scripts/test` are two of its commands."""
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -63,10 +64,23 @@ def _terminated(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _end_with_terminal() -> None:
+    """When the terminal is closed, clean up as after Ctrl-C; nothing that is printed meanwhile may stop that."""
+    shown = [stream for stream in (1, 2) if os.isatty(stream)]
+
+    def hung_up(number: int, frame: FrameType | None) -> None:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in shown:
+            os.dup2(nowhere, stream)
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under nohup
+        signal.signal(signal.SIGHUP, hung_up)
+
+
 def main() -> int:
     signal.signal(signal.SIGTERM, _terminated)  # to clean up as after Ctrl-C
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
-        signal.signal(signal.SIGHUP, _terminated)
+    _end_with_terminal()
     try:
         _register(sys.argv[1:])
         # Without standalone mode, the exit code of a command that raises typer.Exit or is interrupted is returned.

@@ -15,37 +15,36 @@ from nifi_flows.errors import TransientError
 from scripts.stack.settings import Settings
 
 _KEPT = 24 * 3600  # seconds of what no deleted run takes with it: asset events, and the log of who did what
+_PATIENCE = 60  # seconds
+_AGAIN = "it is tried again in a day"
 _HIDDEN = ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__CORE__SQL_ALCHEMY_CONN")  # set so that tasks stay out of it
 
 
 def forget(settings: Settings) -> None:
-    """Remove old asset events and audit log, once a day; from a task or from anywhere else. Raises TransientError."""
-    marker = settings.data / "airflow" / "cleaned"
-    now = time.time()
+    """Remove old asset events and audit log, once a day. Raises TransientError when Airflow does not do it in time."""
+    data = settings.data / "airflow"
+    marker, now = data / "cleaned", time.time()
     if marker.exists() and now - marker.stat().st_mtime < _KEPT:
         return
-    marker.touch()
     before = datetime.fromtimestamp(now - _KEPT, UTC).isoformat()
-    clean = [
-        "db",
-        "clean",
-        "--tables",
-        "asset_event,log",
-        "--clean-before-timestamp",
-        before,
-        "--skip-archive",
-        "--yes",
-    ]
-    done = subprocess.run(
-        [sys.executable, "-m", "airflow", *clean],
-        env={name: value for name, value in os.environ.items() if name not in _HIDDEN},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    clean = ["db", "clean", "--tables", "asset_event,log", "--clean-before-timestamp", before]
+    environment = {name: value for name, value in os.environ.items() if name not in _HIDDEN}
+    ours = {"AIRFLOW_HOME": str(data), "AIRFLOW_CONFIG": str(settings.conf / "airflow" / "airflow.cfg")}
+    try:
+        marker.touch()
+        done = subprocess.run(
+            [sys.executable, "-m", "airflow", *clean, "--skip-archive", "--yes"],
+            env=environment | ours,
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise TransientError(f"Airflow's database was not cleaned: {error}", _AGAIN) from error
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()[-1:]
-        raise TransientError(f"Airflow's database was not cleaned: {' '.join(said)}", "it is tried again tomorrow")
+        raise TransientError(f"Airflow's database was not cleaned: {' '.join(said)}", _AGAIN)
 
 
 def main(marker: Path) -> None:

@@ -18,7 +18,7 @@ from nifi_flows.deploy import Deployment, Plan, Target
 from nifi_flows.diff import compare
 from nifi_flows.errors import PipelineError, TerminalError, TransientError
 from nifi_flows.files import write_private
-from nifi_flows.hold import Hold
+from nifi_flows.hold import Held, Hold
 from nifi_flows.lease import LeaseLost
 from nifi_flows.ledger import Deployed, Event, Ledger, now
 from nifi_flows.version import Version
@@ -255,15 +255,14 @@ def _attempt(settings: Settings, what: str, report: Report) -> Iterator[_Attempt
             raise
         except PipelineError as error:
             if ledger.history() == before:
-                passing = isinstance(error, TransientError)
-                ledger.note(what, False, hold.whoever(), attempt.version, str(error), passing)
+                ledger.note(what, False, hold.whoever(), attempt.version, str(error), engine.may_pass(error))
             raise
 
 
 def _refuse_held(settings: Settings) -> None:
     holder = held(settings)
     if holder is not None and holder.who != hold.whoever():
-        raise TerminalError(
+        raise Held(
             f"{holder.who} holds the flow since {holder.since:%Y-%m-%d %H:%M} UTC: {holder.why}",
             "ask them, or end it: ./scripts/pipeline flow release",
         )

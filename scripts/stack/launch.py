@@ -26,7 +26,7 @@ def main() -> None:
     end_group(group_file)
     group_file.write_text(f"{os.getpgrp()} {boot_id()}")
     os.chdir(plan["folder"])
-    environment = inherited(os.environ, plan["secrets"]) | plan["environment"]
+    environment = inherited(os.environ, plan.get("secrets", False)) | plan["environment"]
     for path, command in plan["first"]:
         if not os.path.exists(path):
             subprocess.run(command, env=environment, check=True)

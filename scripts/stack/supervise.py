@@ -193,8 +193,12 @@ class Supervisor:
         try:
             getattr(self._rpc(), order)(name, wait)
         except xmlrpc.client.Fault as fault:
+            if fault.faultCode == Faults.SHUTDOWN_STATE:
+                raise _not_running() from fault
             if fault.faultCode != done:
-                raise
+                raise TransientError(
+                    f"the supervisor refuses: {fault.faultString}", f"./scripts/pipeline logs {name}"
+                ) from fault
         except (OSError, HTTPException) as error:
             raise _not_running() from error
 

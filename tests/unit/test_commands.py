@@ -3,12 +3,15 @@
 import errno
 import json
 import os
+import pty
 import runpy
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import textwrap
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -353,6 +356,38 @@ def test_a_termination_is_cleaned_up_after_as_ctrl_c_is(
     monkeypatch.setattr(down, "down", terminated)
     assert pipeline("down").code == 130
     assert cleaned == [True]
+
+
+def test_a_terminal_that_is_closed_does_not_stop_the_cleaning_up(tmp_path: Path) -> None:
+    script = f"""
+        import runpy, sys, time
+        from pathlib import Path
+        from scripts.commands import console, down
+
+        def closed():
+            Path({str(tmp_path)!r}, "begun").touch()
+            try:
+                time.sleep(20)
+            finally:
+                for _ in range(3):
+                    console.err.print("going back")
+                Path({str(tmp_path)!r}, "cleaned").touch()
+
+        closed.__name__, down.down, sys.argv = "down", closed, ["pipeline", "down"]
+        runpy.run_module("scripts.commands", run_name="__main__")
+    """
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    deadline = time.monotonic() + 15
+    while not (tmp_path / "begun").exists():
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+    os.close(ours)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(15) == 130
+    assert (tmp_path / "cleaned").exists()
 
 
 @pytest.mark.parametrize(("findings", "code"), [([], 0), (["page a/b/1/2: 3 invalid, but 2 dead letters"], 1)])

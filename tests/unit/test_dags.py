@@ -191,6 +191,7 @@ def test_what_the_steps_of_a_redeploy_do(tmp_path: Path) -> None:
     expected = [
         ("save_edit", deploys, "", []),
         ("save_edit", deploys, "away", []),  # or the deploy, which starts NiFi, would never come
+        ("save_edit", saves, "away", ["TransientError: NiFi is away"]),
         ("save_edit", deploys, str(tmp_path), ["The flow was changed by hand; it is about to be redeployed"]),
         ("save_edit", saves, str(tmp_path), ["The flow was changed by hand; it is not redeployed"]),
         ("deploy", saves, "", ["AirflowSkipException: nobody heals here"]),

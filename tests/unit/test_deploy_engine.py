@@ -18,6 +18,7 @@ from nifi_flows import deploy as engine
 from nifi_flows.canvas import Part
 from nifi_flows.deploy import Deployment, Report, Target
 from nifi_flows.errors import TerminalError, TransientError
+from nifi_flows.hold import Held
 from nifi_flows.lease import LeaseLost
 from nifi_flows.ledger import Deployed, Event, Ledger, State, now
 from nifi_flows.queues import removed
@@ -299,7 +300,7 @@ def _listed(ids: Iterable[str]) -> str:
 
 def _held(replacing: bool) -> None:
     if replacing:
-        raise TerminalError("ann holds the flow", "ask her")
+        raise Held("ann holds the flow", "ask her")
 
 
 @pytest.fixture
@@ -532,6 +533,8 @@ def test_what_was_wrong_says_whether_it_may_pass(here: Here) -> None:
     here.step.faults = {"replace": [AWAY] * 3}
     here.refused(here.target("v2", TUNED))
     assert here.noted.passing
+    here.refused(here.target("v2", TUNED), _held)
+    assert here.noted.passing, "a hold says nothing against the version"
 
 
 def test_what_waits_before_a_processor_of_the_failed_version_is_handed_over(here: Here) -> None:

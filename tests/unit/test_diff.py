@@ -437,7 +437,9 @@ def test_values_of_parameters_are_compared_where_both_have_one(before: Flow, aft
     ]
 
 
-@pytest.mark.parametrize(("name", "sensitive"), [("kafka.password", False), ("harmless", True), ("api-key", False)])
+@pytest.mark.parametrize(
+    ("name", "sensitive"), [("kafka.password", False), ("harmless", True), ("api-key", False), ("Passwort", False)]
+)
 def test_a_secret_parameter_is_only_said_to_have_changed(before: Flow, after: Flow, name: str, sensitive: bool) -> None:
     for flow, value in ((before, "hunter1"), (after, "hunter2")):
         declared = {"name": name, "sensitive": sensitive, "value": value}
