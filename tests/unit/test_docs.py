@@ -167,3 +167,10 @@ def test_what_a_document_points_to_is_there(document: Path) -> None:
     for span in _SPAN.findall(prose):
         if re.fullmatch(r"(scripts|tests|nifi_flows|nifi_processors|spark_consumer|airflow)/[\w./*-]*", span):
             assert list(Path(ROOT).glob(span.rstrip("/"))), span
+
+
+def test_tests_of_any_folder_can_be_asked_for_by_their_marker() -> None:
+    """pytest takes two files of one name for one module where their folders are no packages, and reads neither."""
+    tests = Path(ROOT, "tests").glob("*/test_*.py")
+    names = [path.name for path in tests if not path.with_name("__init__.py").exists()]
+    assert len(names) == len(set(names))
