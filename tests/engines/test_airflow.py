@@ -60,13 +60,22 @@ class Airflow:
 
     @contextmanager
     def paused(self, dag: str) -> Iterator[None]:
-        """Nothing of the DAG is scheduled, and no run of it is under way."""
-        self._call("PATCH", f"/dags/{dag}", body={"is_paused": True})
+        """Nothing of the DAG is scheduled, and no run of it is under way: a pause would keep that from its end."""
+        until(lambda: self._idle(dag) and self._pause(dag), 120)
         try:
-            until(lambda: not self._call("GET", f"/dags/{dag}/dagRuns", state=["queued", "running"])["dag_runs"], 120)
             yield
         finally:
             self._call("PATCH", f"/dags/{dag}", body={"is_paused": False})
+
+    def _pause(self, dag: str) -> bool:
+        self._call("PATCH", f"/dags/{dag}", body={"is_paused": True})
+        if self._idle(dag):
+            return True
+        self._call("PATCH", f"/dags/{dag}", body={"is_paused": False})
+        return False
+
+    def _idle(self, dag: str) -> bool:
+        return not self._call("GET", f"/dags/{dag}/dagRuns", state=["queued", "running"])["dag_runs"]
 
     def trigger(self, dag: str) -> None:
         """As who presses the button."""
