@@ -206,10 +206,12 @@ def new_version(settings: Settings) -> str | None:
     if head == known.commit:
         return None
     name = _version_at(head)
+    if name == known.version:
+        return None
     with suppress(TerminalError):  # the commit may be gone, as after a rebase
         if _version_at(known.commit) == name:
             return None
-    return None if name == known.version else name
+    return name
 
 
 def _version_at(commit: str) -> str:
