@@ -13,7 +13,8 @@ from scripts.stack import install, settings
 
 _PARTS = (
     ["tests/unit", "--cov"],
-    ["tests/engines", "tests/faults"],  # in one session, for they share a stack
+    # In one session, for they share a stack; when one has failed, what it left says nothing of the next ones.
+    ["tests/engines", "tests/faults", "--exitfirst"],
 )
 
 

@@ -30,6 +30,7 @@ class Engine:
     environment: Mapping[str, str] = field(default_factory=dict)
     first: Sequence[tuple[Path, Sequence[str]]] = ()
     patience: int = 120  # seconds that a start may take on a slow machine
+    hangs: int | None = None  # seconds without an answer after which it is started again
     whole_group: bool = False
     optional: bool = False
     secrets: bool = False

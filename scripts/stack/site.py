@@ -22,7 +22,6 @@ from scripts.stack.supervise import Supervisor
 
 _TOPICS = {path.stem: topic for topic, path in names.SCHEMAS.items()}
 _RESTART = 300.0  # seconds that NiFi may take to answer again
-_HUNG = 120  # seconds after its start; seldom, NiFi 2.3 and py4j wait for each other while the flow is loaded, for ever
 _SAVED = 2.0  # seconds in which NiFi writes down what was changed last; what runs counts as stopped before that
 _RECORD = 20.0  # seconds in which a record should have passed
 
@@ -52,8 +51,7 @@ class LocalSite:
                         "./scripts/pipeline doctor looks at ours; another NiFi may listen there",
                     ) from error
                 waited = time.monotonic() - begun
-                if min(waited, self._supervisor.uptime("nifi")) > _HUNG:
-                    self._supervisor.restart_engine("nifi")
+                self._supervisor.restart_hung("nifi", waited, nifi.HANGS)
                 if waited > patience:
                     raise TransientError(
                         f"NiFi does not answer after {patience:.0f} s: {type(error).__name__}",

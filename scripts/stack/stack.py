@@ -102,8 +102,8 @@ def start_engines(stack: Stack, names: Sequence[str]) -> None:
 def wait_ready(stack: Stack, names: Sequence[str], report: Callable[[str, str], None]) -> None:
     """Wait until each engine has answered its own protocol.
 
-    report: called with an engine's name and how it became ready, from several threads. Raises TerminalError with the
-    last lines of the log when an engine gives up or takes longer than its patience.
+    One that hangs is started again. report: called with an engine's name and how it became ready, from several threads.
+    Raises TerminalError with the last lines of the log when an engine gives up or takes longer than its patience.
     """
     interrupted = threading.Event()
     pool = ThreadPoolExecutor(len(names))
@@ -130,6 +130,8 @@ def _wait_ready(stack: Stack, engine: Engine, report: Callable[[str, str], None]
         waited = time.monotonic() - begun
         if state in ("FATAL", "DOWN", "STOPPED"):
             raise _failed(stack, engine, "does not start")
+        if engine.hangs and stack.supervisor.restart_hung(engine.name, waited, engine.hangs):
+            report(engine.name, f"does not answer after {waited:.0f} s; started again")
         if waited > engine.patience:
             raise _failed(stack, engine, f"is not ready after {engine.patience} s: {_short(last)}")
         time.sleep(0.4)

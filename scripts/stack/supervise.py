@@ -25,6 +25,7 @@ _SOCKET_LIMIT = 100  # bytes; the kernel's own is 108 and supervisord adds a suf
 
 # Who asks for work, then who does it: they finish what is under way while the others still answer.
 _FIRST = ({"airflow-scheduler"}, {"consumer", "nifi"})
+_DUMP = 2.0  # seconds in which a JVM writes down its threads
 _UP = ("STARTING", "RUNNING", "BACKOFF")  # states in which supervisord takes an engine for started
 
 # Paths are relative to the home folder, where supervisord runs: it would expand some of them twice.
@@ -141,6 +142,19 @@ class Supervisor:
         """Stop one engine and start it again with its launch file as it is now."""
         self.stop_engine(name)
         self.start_engine(name)
+
+    def restart_hung(self, name: str, waited: float, hangs: float) -> bool:
+        """Restart an engine that has given no answer for `waited` seconds, unless it runs for less than `hangs`.
+
+        A JVM says first, in its log, what its threads wait for. Returns whether it was restarted.
+        """
+        if min(waited, self.uptime(name)) <= hangs:
+            return False
+        with contextlib.suppress(xmlrpc.client.Fault):  # it has just ended by itself
+            self._rpc().signalProcess(name, "QUIT")
+            time.sleep(_DUMP)
+        self.restart_engine(name)
+        return True
 
     def state(self, name: str) -> str:
         """STOPPED, STARTING, RUNNING, BACKOFF, EXITED or FATAL; DOWN when the supervisor itself is."""

@@ -458,7 +458,7 @@ def pytest_runs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 def test_all_tests_run_those_without_engines_first(pipeline: Pipeline, pytest_runs: dict[str, Any]) -> None:
     assert pipeline("test").code == 0
-    assert pytest_runs["called"] == [["tests/unit", "--cov"], ["tests/engines", "tests/faults"]]
+    assert pytest_runs["called"] == [["tests/unit", "--cov"], ["tests/engines", "tests/faults", "--exitfirst"]]
 
 
 def test_a_test_has_the_marker_of_its_folder(request: pytest.FixtureRequest) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import stat
@@ -13,12 +14,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from nifi_flows.errors import TerminalError, TransientError
 from scripts.bootstrap import ROOT
+from scripts.stack import stack
 from scripts.stack.engine import Engine
 from scripts.stack.launch import living
 from scripts.stack.settings import Settings
@@ -122,7 +124,7 @@ def shared() -> Iterator[Small]:
     """A stack that is up; each test has engines of its own in it."""
     home = Path(tempfile.mkdtemp(prefix="sv-"))
     with _stack(
-        home / "h", "steady", "idle", "killed", "failing", "changing", "secretive", "restarted", "slow"
+        home / "h", "steady", "idle", "killed", "failing", "changing", "secretive", "restarted", "slow", "hung", "deaf"
     ) as made:
         assert made.up() == [], "nothing ran, so nothing ran under files that no longer hold"
         yield made
@@ -190,6 +192,46 @@ def test_a_restart_gives_another_process_and_ends_the_children_of_the_old_one(sh
     assert shared.supervisor.pid("restarted") not in (0, pid)
     assert not living(pid)
     assert not living(child)
+
+
+# As a JVM does on this signal, which tells it to say what its threads wait for.
+_HANGS = "trap 'echo the threads of NAME' QUIT; echo > NAME.child; while :; do sleep 0.02; done"
+
+
+def test_an_engine_that_hangs_is_restarted_after_it_has_said_where(shared: Small) -> None:
+    shared.engines["hung"] = _shell("hung", _HANGS, shared.settings.home)
+    shared.up()
+    supervisor, log = shared.supervisor, shared.settings.logs / "hung.log"
+    pid = shared.begin("hung")
+    assert not supervisor.restart_hung("hung", waited=60, hangs=60), "it has only just been started"
+    until(lambda: supervisor.uptime("hung") > 1)
+    assert not supervisor.restart_hung("hung", waited=1, hangs=1), "it may answer yet"
+    assert supervisor.pid("hung") == pid
+    assert supervisor.restart_hung("hung", waited=1.1, hangs=1)
+    assert supervisor.pid("hung") not in (0, pid)
+    assert "the threads of hung" in log.read_text()
+    supervisor.stop_engine("hung")
+    assert not supervisor.restart_hung("hung", waited=60, hangs=1), "what is stopped does not hang"
+
+
+def test_who_waits_for_an_engine_that_hangs_has_it_restarted(shared: Small) -> None:
+    supervisor = shared.supervisor
+
+    def ready() -> str:
+        if supervisor.pid("deaf") == pid:
+            raise OSError("no answer")
+        return "well"
+
+    deaf = replace(_shell("deaf", _HANGS, shared.settings.home), ready=ready, hangs=1, patience=30)
+    shared.engines["deaf"] = deaf
+    shared.up()
+    pid = shared.begin("deaf")
+    said: list[str] = []
+    whole = stack.Stack(shared.settings, cast(Any, None), cast(Any, None), [deaf], supervisor)
+    stack.wait_ready(whole, ["deaf"], lambda name, how: said.append(f"{name}: {how}"))
+    assert re.fullmatch(r"deaf: does not answer after \d+ s; started again", said[0])
+    assert re.fullmatch(r"deaf: ready after \d+ s, well", said[1])
+    assert len(said) == 2
 
 
 def test_a_start_waits_for_a_stop_that_is_under_way(shared: Small) -> None:

@@ -16,7 +16,12 @@ from scripts.stack.engine import QUICK_START, Engine
 from scripts.stack.install import Installed
 from scripts.stack.settings import LOOPBACK, Settings
 
+HANGS = 120  # seconds after its start in which a NiFi that is well answers, also on a slow machine
 _HEAP = "1g"
+# Each Python processor is initialised in a virtual thread, which keeps its carrier thread while it waits for the lock
+# of NiFi's Python gateway. By default there is a carrier a core, and where there are few the flow may wait for itself
+# for ever while it is loaded: https://github.com/apache/nifi/pull/11002. They are started only when needed.
+_CARRIERS = "-Djdk.virtualThreadScheduler.parallelism=64"
 _TEMPLATES = Path(__file__).parent / "nifi_conf"
 
 
@@ -51,6 +56,7 @@ def define(settings: Settings, installed: Installed, credentials: Credentials) -
             f"-Xmx{_HEAP}",
             "-XX:+UseG1GC",
             QUICK_START,
+            _CARRIERS,
             *_trust(settings, conf),
             f"-Dnifi.properties.file.path={conf}/nifi.properties",
             f"-Dorg.apache.nifi.management.server.address={LOOPBACK}:{settings.nifi_management_port}",
@@ -63,7 +69,8 @@ def define(settings: Settings, installed: Installed, credentials: Credentials) -
         address=f"https://{LOOPBACK}:{settings.nifi_port}/nifi",
         ports={settings.nifi_port: "NiFi", settings.nifi_management_port: "NiFi management"},
         ready=lambda: ready(settings, credentials),
-        patience=240,
+        patience=2 * HANGS,
+        hangs=HANGS,
     )
 
 
