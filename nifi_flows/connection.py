@@ -57,7 +57,10 @@ def connected(nifi: NiFi) -> Iterator[None]:
                 f"NiFi at {nifi.url} and this stack do not accept each other's certificates: {reason}",
                 "./scripts/pipeline doctor looks at ours; another NiFi may listen there",
             ) from error
-        raise TransientError(f"NiFi at {nifi.url} does not answer: {reason}", "./scripts/pipeline logs nifi") from error
+        raise TransientError(
+            f"NiFi at {nifi.url} does not answer: {reason}",
+            "./scripts/run starts it, also one that hangs; ./scripts/pipeline logs nifi says more",
+        ) from error
     except ApiException as error:
         raise _refused(nifi, error) from error
     except ValueError as error:  # into which nipyapi's helpers turn an ApiException
