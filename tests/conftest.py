@@ -25,12 +25,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """With a test that fails on the stack, tell what the doctor says of it."""
+    """With a test that fails on the stack, tell what the doctor says of it, and NiFi."""
     report = yield
     stack = getattr(item, "funcargs", {}).get("stack")
     if report.failed and stack is not None:
-        said = stack.pipeline("doctor")
-        report.sections.append(("doctor", said.out + said.err))
+        for command in (["doctor"], ["logs", "nifi"]):
+            said = stack.pipeline(*command)
+            report.sections.append((" ".join(command), said.out + said.err))
     return report
 
 
