@@ -7,10 +7,11 @@ import random
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 import pytest
@@ -18,6 +19,8 @@ from playwright.sync_api import Browser, sync_playwright
 
 from scripts.bootstrap import ROOT
 from scripts.stack.settings import Settings
+
+Found = TypeVar("Found")
 
 # Below those that the kernel gives to outgoing connections, which could take one before its engine starts.
 _FREE = range(20_000, 32_000)
@@ -106,6 +109,15 @@ def browser(found_browser: Browser | None) -> Browser:
     if found_browser is None:
         pytest.skip("no Chromium to open pages in: install the Debian package chromium")
     return found_browser
+
+
+def until(look: Callable[[], Found | None], seconds: float) -> Found:
+    """What a look finds, at most so many seconds from now."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s"
+        time.sleep(0.5)
+    return found
 
 
 def place(home: Path) -> LocalStack:

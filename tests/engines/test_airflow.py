@@ -5,13 +5,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 import requests
@@ -24,10 +24,8 @@ from scripts.stack.engines import airflow
 from scripts.stack.engines import source as embedded
 from scripts.stack.settings import Settings
 from scripts.stack.supervise import Supervisor
-from tests.engines.conftest import LocalStack
+from tests.engines.conftest import LocalStack, until
 from tests.engines.test_deploy import canvas_of, edit, load, stop
-
-Found = TypeVar("Found")
 
 MONITOR, REDEPLOY = "monitor_pipeline", "redeploy_flows"
 SCREEN: ViewportSize = {"width": 1400, "height": 760}
@@ -125,15 +123,6 @@ def scheduler(stack: LocalStack, webhook: list[dict[str, Any]]) -> Iterator[Airf
     for name in airflow.COMPONENTS:
         Supervisor(stack.settings).stop_engine(name)
     embedded.misbehave(stack.settings, before)
-
-
-def until(look: Callable[[], Found | None], seconds: float) -> Found:
-    """What a look finds, at most so many seconds from now."""
-    deadline = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s"
-        time.sleep(1)
-    return found
 
 
 def test_airflow_is_up_and_reads_both_dags(stack: LocalStack, scheduler: Airflow) -> None:

@@ -3,6 +3,7 @@
 import difflib
 import json
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -21,7 +22,9 @@ from scripts.stack.site import LocalSite
 from scripts.stack.stack import nifi_of
 from scripts.stack.supervise import Supervisor
 from tests.engines import versions
-from tests.engines.conftest import LocalStack
+from tests.engines.conftest import LocalStack, until
+from tests.engines.hand_written import PAGE
+from tests.engines.test_end_to_end import serving
 
 _EVERY = 0.5  # seconds from page to page
 _SIZE = 100  # users a page: 200 a second
@@ -236,6 +239,29 @@ def test_who_holds_the_flow_keeps_the_others_out(stack: LocalStack) -> None:
     finally:
         assert stack.pipeline("flow", "release").code == 0
     assert other.pipeline("flow", "redeploy").code == 0
+
+
+def test_a_secret_reaches_the_source_is_told_to_nobody_and_is_set_again_when_it_changes(
+    stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = versions.tree(tmp_path / "tree", versions.with_password)
+    seed, size = f"guarded {time.time_ns()}", str(len(PAGE["results"]))
+    said: list[str] = []
+    with serving([(200, {}, json.dumps(PAGE).encode())]) as (url, asked):
+        run = {"source.url": url, "source.name": "guarded", "run.seed": seed, "run.page.size": size}
+        for pages, secret in enumerate(["first-t0ken", "second-t0ken"], 1):
+            monkeypatch.setenv("PIPELINE_PARAMETER_SOURCE_TOKEN", secret)
+            more = {**run, "run.pages": str(pages)}
+            done = flows.deploy(stack.settings, tree=tree, overrides=more, report=said.append)
+            assert any("source.token" in change for change in done.changes)
+            until(lambda: asked[pages - 1 :], 30)  # noqa: B023 - called in this turn alone
+            assert asked[-1].authorization == f"Basic {b64encode(f'pipeline:{secret}'.encode()).decode()}"
+            assert flows.deploy(stack.settings, tree=tree).changes == []
+            assert flows.drift(stack.settings) == []
+    folders = (flows.folder(stack.settings), stack.settings.logs, stack.settings.conf, stack.settings.run)
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    told = [*said, flows.export(stack.settings), *(path.read_text(errors="replace") for path in files)]
+    assert not [text[:80] for text in told if "-t0ken" in text]
 
 
 def test_a_parameter_without_a_value_is_named_before_anything_is_touched(stack: LocalStack, tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -22,17 +23,24 @@ from scripts.stack import credentials, hops, names
 from scripts.stack.engines import cassandra, registry
 from scripts.stack.stack import nifi_of
 from scripts.stack.supervise import Supervisor
-from tests.engines.conftest import LocalStack
+from tests.engines.conftest import LocalStack, until
 from tests.engines.hand_written import PAGE, expected_rows
 
 
+class Asked(NamedTuple):
+    """A request for a page. at: seconds since 1970. authorization: the header, if there was one."""
+
+    at: float
+    authorization: str | None
+
+
 @contextmanager
-def serving(pages: list[tuple[int, dict[str, str], bytes]]) -> Iterator[tuple[str, list[float]]]:
+def serving(pages: list[tuple[int, dict[str, str], bytes]]) -> Iterator[tuple[str, list[Asked]]]:
     """An HTTP source that gives these answers one after the other, the last one for ever: (status, headers, body).
 
-    Yields its URL and the times at which a page was asked for.
+    Yields its URL and how pages were asked for.
     """
-    asked: list[float] = []
+    asked: list[Asked] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -42,7 +50,7 @@ def serving(pages: list[tuple[int, dict[str, str], bytes]]) -> Iterator[tuple[st
                 status, body = 200, json.dumps({"results": [{}], "info": {}}).encode()
             else:
                 status, headers, body = pages[min(len(asked), len(pages) - 1)]
-                asked.append(time.time())
+                asked.append(Asked(time.time(), self.headers["Authorization"]))
             self.send_response(status)
             for name, value in {"Content-Type": "application/json", **headers}.items():
                 self.send_header(name, value)
@@ -99,7 +107,7 @@ def test_a_source_that_asks_for_patience_gets_it_and_rubbish_is_asked_for_again(
         size = str(len(PAGE["results"]))
         stack.run("--source", url, "--seed", "patience", "--pages", "1", "--page-size", size)
     assert len(asked) == len(answers)
-    assert asked[1] - asked[0] >= 3.9
+    assert asked[1].at - asked[0].at >= 3.9
     stack.audit()
 
 
@@ -127,15 +135,15 @@ def test_nothing_is_lost_when_nifi_and_the_consumer_are_killed_in_mid_run(stack:
     running.start()
     try:
         run = f"embedded/{seed}/200"
-        _wait(lambda: sum(name.startswith(run) for name in hops.receipts(stack.settings)) >= 3, 90)
+        until(lambda: sum(name.startswith(run) for name in hops.receipts(stack.settings)) >= 3, 90)
         for engine in ("nifi", "consumer"):
             pid = supervisor.pid(engine)
             orphans = {p.pid for p in stack.processes() if p.ppid() == pid}
             _kill(pid)
-            _wait(lambda e=engine, old=pid: supervisor.pid(e) not in (0, old), 60)
+            until(partial(_started_anew, supervisor, engine, pid), 60)
             if engine == "nifi":
                 assert orphans
-                _wait(lambda left=orphans: not left & {p.pid for p in stack.processes()}, 30)
+                until(partial(_gone, stack, orphans), 30)
     finally:
         running.join(timeout=300)
     audited = _settled_audit(stack)
@@ -238,11 +246,12 @@ def _settled_audit(stack: LocalStack) -> dict[str, Any]:
     return audited
 
 
-def _wait(condition: Any, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not so within {seconds} s"
-        time.sleep(0.5)
+def _started_anew(supervisor: Supervisor, engine: str, pid: int) -> bool:
+    return supervisor.pid(engine) not in (0, pid)
+
+
+def _gone(stack: LocalStack, pids: set[int]) -> bool:
+    return not pids & {process.pid for process in stack.processes()}
 
 
 def _kill(pid: int) -> None:

@@ -169,6 +169,18 @@ def with_parameter(tree: Path, name: str, sensitive: bool) -> None:
     (tree / FLOW).write_text(json.dumps(flow, indent=2))
 
 
+def with_password(tree: Path) -> None:
+    """Another flow that logs in at its source, with a password from a sensitive parameter."""
+    with_parameter(tree, "source.token", sensitive=True)
+
+    def log_in(contents: dict[str, Any]) -> None:
+        group = next(g for g in contents["processGroups"] if g["name"] == "Fetch pages")
+        login = {"Request Username": "pipeline", "Request Password": "#{source.token}"}
+        _processor(group, "Fetch page")["properties"].update(login)
+
+    with_flow(tree, log_in)
+
+
 def with_flow(tree: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     flow = json.loads((tree / FLOW).read_text())
     change(flow["flowContents"])
