@@ -245,19 +245,19 @@ def test_a_secret_reaches_the_source_is_told_to_nobody_and_is_set_again_when_it_
     stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tree = versions.tree(tmp_path / "tree", versions.with_password)
-    seed, size = f"guarded {time.time_ns()}", str(len(PAGE["results"]))
     said: list[str] = []
     with serving([(200, {}, json.dumps(PAGE).encode())]) as (url, asked):
-        run = {"source.url": url, "source.name": "guarded", "run.seed": seed, "run.page.size": size}
-        for pages, secret in enumerate(["first-t0ken", "second-t0ken"], 1):
+        source = {"source.url": url, "source.name": "guarded", "run.page.size": str(len(PAGE["results"]))}
+        for number, secret in enumerate(["first-t0ken", "second-t0ken"], 1):
             monkeypatch.setenv("PIPELINE_PARAMETER_SOURCE_TOKEN", secret)
-            more = {**run, "run.pages": str(pages)}
-            done = flows.deploy(stack.settings, tree=tree, overrides=more, report=said.append)
-            assert any("source.token" in change for change in done.changes)
-            until(lambda: asked[pages - 1 :], 30)  # noqa: B023 - called in this turn alone
+            more = {**source, "run.seed": f"guarded {time.time_ns()}", "run.pages": "1"}
+            flows.deploy(stack.settings, tree=tree, overrides=more, report=said.append)
+            until(lambda: asked[number - 1 :], 30)  # noqa: B023 - called in this turn alone
             assert asked[-1].authorization == f"Basic {b64encode(f'pipeline:{secret}'.encode()).decode()}"
             assert flows.deploy(stack.settings, tree=tree).changes == []
             assert flows.drift(stack.settings) == []
+    monkeypatch.setenv("PIPELINE_PARAMETER_SOURCE_TOKEN", "third-t0ken")
+    assert flows.deploy(stack.settings, tree=tree, report=said.append).changes[0] == "set source.token"
     folders = (flows.folder(stack.settings), stack.settings.logs, stack.settings.conf, stack.settings.run)
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     told = [*said, flows.export(stack.settings), *(path.read_text(errors="replace") for path in files)]
