@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -29,9 +31,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     stack = getattr(item, "funcargs", {}).get("stack")
     if report.failed and stack is not None:
-        for command in (["doctor"], ["logs", "nifi"]):
-            said = stack.pipeline(*command)
-            report.sections.append((" ".join(command), said.out + said.err))
+        for command in (["doctor"], ["logs", "nifi", "--lines", "15"]):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                said = stack.pipeline(*command)
+                report.sections.append((" ".join(command), said.out + said.err))
     return report
 
 

@@ -150,7 +150,7 @@ class Supervisor:
         """
         if min(waited, self.uptime(name)) <= hangs:
             return False
-        with contextlib.suppress(xmlrpc.client.Fault):  # it has just ended by itself
+        with contextlib.suppress(xmlrpc.client.Fault, OSError, HTTPException):  # it has just ended by itself
             self._rpc().signalProcess(name, "QUIT")
             time.sleep(_DUMP)
         self.restart_engine(name)
