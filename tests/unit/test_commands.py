@@ -360,9 +360,11 @@ def test_a_termination_is_cleaned_up_after_as_ctrl_c_is(
 
 def test_a_terminal_that_is_closed_does_not_stop_the_cleaning_up(tmp_path: Path) -> None:
     script = f"""
-        import runpy, sys, time
+        import runpy, signal, sys, time
         from pathlib import Path
         from scripts.commands import console, down
+
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests run under nohup
 
         def closed():
             Path({str(tmp_path)!r}, "begun").touch()
