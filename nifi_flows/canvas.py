@@ -3,11 +3,13 @@
 import json
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import nipyapi
 from nipyapi import nifi
+from urllib3.exceptions import HTTPError
 
 from nifi_flows.definition import with_values
 from nifi_flows.errors import TerminalError, TransientError
@@ -102,7 +104,8 @@ def replace(group: str, definition: dict[str, Any], values: Mapping[str, str]) -
             time.sleep(_PAUSE)
             request = api.get_replace_process_group_request(request.request_id).request
     finally:
-        api.delete_replace_process_group_request(request.request_id)
+        with suppress(nifi.rest.ApiException, HTTPError):  # what ended the waiting is what has to be told
+            api.delete_replace_process_group_request(request.request_id)
     if request.failure_reason:
         raise TerminalError(f"NiFi refuses to replace the flow: {request.failure_reason}", "deploy again")
 

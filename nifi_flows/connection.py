@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import nipyapi
 from nipyapi.nifi.api_client import ApiClient
 from nipyapi.nifi.rest import ApiException, RESTClientObject
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
+from urllib3.util import Retry
 
 from nifi_flows.errors import PipelineError, TerminalError, TransientError
 
@@ -76,8 +77,21 @@ def _refused(nifi: NiFi, error: ApiException) -> PipelineError:
     return TerminalError(f"NiFi at {nifi.url} refuses ({error.status}): {text}", "./scripts/pipeline logs nifi")
 
 
+class _Retry(Retry):
+    """Leaves alone what was not answered in all that time: asking again would only make a hang last longer."""
+
+    def increment(self, *args: Any, **kwargs: Any) -> Self:
+        if isinstance(error := kwargs.get("error"), ReadTimeoutError):
+            raise error
+        return super().increment(*args, **kwargs)
+
+
 class _PatientClient(RESTClientObject):  # type: ignore[misc]  # nipyapi has no types
     """Waits for an answer as long as is sensible; nipyapi's own waits for ever."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool_manager.connection_pool_kw["retries"] = _Retry(3)
 
     def request(self, method: str, url: str, _request_timeout: Any = None, **rest: Any) -> Any:
         return super().request(method, url, _request_timeout=_request_timeout or _PATIENCE, **rest)

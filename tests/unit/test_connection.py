@@ -82,3 +82,7 @@ def test_a_nifi_that_takes_calls_and_never_answers_is_not_waited_for_for_ever(
         ):
             nipyapi.nifi.FlowApi().get_about_info()
         assert time.monotonic() - begun < 10
+        hung.setblocking(False)
+        hung.accept()[0].close()
+        with pytest.raises(BlockingIOError):  # asking again would only make a hang last longer
+            hung.accept()

@@ -4,6 +4,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import requests
 from cryptography import x509
@@ -105,8 +106,13 @@ def _trust(settings: Settings, conf: Path) -> list[str]:
 
 
 def ready(settings: Settings, credentials: Credentials) -> str:
-    """What NiFi says of itself; raises RequestException while it does not answer."""
+    """What NiFi says of itself; raises RequestException while it does not answer, or not for the flow."""
+    _ask(settings, credentials, "process-groups/root")  # a flow that hangs leaves the rest of NiFi answering
+    return f"version {_ask(settings, credentials, 'about')['about']['version']}"
+
+
+def _ask(settings: Settings, credentials: Credentials, what: str) -> Any:
     certificate = (str(credentials.admin_certificate), str(credentials.admin_key))
-    response = requests.get(f"{settings.nifi}/flow/about", cert=certificate, verify=str(credentials.ca), timeout=5)
+    response = requests.get(f"{settings.nifi}/flow/{what}", cert=certificate, verify=str(credentials.ca), timeout=5)
     response.raise_for_status()
-    return f"version {response.json()['about']['version']}"
+    return response.json()

@@ -1,0 +1,59 @@
+"""A NiFi whose flow hangs: it goes on to answer for itself, and for nothing that it holds."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import nipyapi
+import pytest
+import requests
+from urllib3.exceptions import ReadTimeoutError
+
+from nifi_flows import canvas
+from nifi_flows.connection import NiFi, connected
+from nifi_flows.errors import TransientError
+from scripts.stack import credentials
+from scripts.stack.engines import nifi
+from scripts.stack.settings import Settings
+
+
+def test_it_is_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hung = False
+
+    def answer(url: str, **settings: Any) -> Any:
+        if hung and not url.endswith("/flow/about"):
+            raise requests.ReadTimeout
+        return SimpleNamespace(raise_for_status=lambda: None, json=lambda: {"about": {"version": "2.3.0"}})
+
+    monkeypatch.setattr(requests, "get", answer)
+    settings = Settings(home=tmp_path)
+    made = credentials.ensure(settings.secrets)
+    assert nifi.ready(settings, made) == "version 2.3.0"
+    hung = True
+    with pytest.raises(requests.ReadTimeout):
+        nifi.ready(settings, made)
+
+
+def test_a_replace_that_it_does_not_end_is_told_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not as what cleaning up after it meets, which would not be tried again."""
+
+    class Api:
+        def get_process_group(self, group: str) -> Any:
+            return SimpleNamespace(revision=None)
+
+        def initiate_replace_process_group(self, body: Any, group: str) -> Any:
+            return SimpleNamespace(request=SimpleNamespace(request_id="r", complete=False))
+
+        def get_replace_process_group_request(self, request: str) -> Any:
+            raise ReadTimeoutError(None, "/replace-requests/r", "Read timed out.")  # type: ignore[arg-type]
+
+        def delete_replace_process_group_request(self, request: str) -> Any:
+            raise nipyapi.nifi.rest.ApiException(status=404, reason="there is no such request")
+
+    monkeypatch.setattr(nipyapi.nifi, "ProcessGroupsApi", Api)
+    made = credentials.ensure(tmp_path)
+    with (
+        pytest.raises(TransientError, match="does not answer"),
+        connected(NiFi("https://127.0.0.1:9/nifi-api", made.ca, made.admin_certificate, made.admin_key)),
+    ):
+        canvas.replace("group", {"parameterContexts": {}, "flowContents": {}}, {})
