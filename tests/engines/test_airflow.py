@@ -219,9 +219,11 @@ def test_a_flow_that_somebody_holds_is_left_alone(stack: LocalStack, scheduler: 
 
 
 def test_airflow_forgets(stack: LocalStack, scheduler: Airflow) -> None:
-    before = {run["dag_run_id"] for run in scheduler.runs(MONITOR, datetime.fromtimestamp(0, UTC))}
+    ever = datetime.fromtimestamp(0, UTC)
+    until(lambda: ended(scheduler, MONITOR, ever, "success") or ended(scheduler, MONITOR, ever, "failed"), 180)
+    before = {run["dag_run_id"] for run in scheduler.runs(MONITOR, ever)}
     assert airflow_api.forget(stack.settings, MONITOR, datetime.now(UTC)) > 0
-    left = {run["dag_run_id"] for run in scheduler.runs(MONITOR, datetime.fromtimestamp(0, UTC))}
+    left = {run["dag_run_id"] for run in scheduler.runs(MONITOR, ever)}
     gone = before - left
     assert gone
     folder = airflow.logs(stack.settings) / f"dag_id={MONITOR}"
