@@ -638,9 +638,9 @@ def test_the_command_tells_a_difference_and_exits_with_1(
 
 
 def test_only_nifi_asks_for_the_canvas(files: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "_canvas", lambda: copy.deepcopy(_USERS))
+    monkeypatch.setattr(command, "on_canvas", lambda: copy.deepcopy(_USERS))
     command.diff(files[0], "nifi")
-    monkeypatch.setattr(command, "_canvas", _not_asked)
+    monkeypatch.setattr(command, "on_canvas", _not_asked)
     with pytest.raises(typer.Exit):
         command.diff(*files)
 

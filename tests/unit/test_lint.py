@@ -650,11 +650,24 @@ def test_a_name_stays_on_its_line_and_steers_no_terminal(tmp_path: Path, capsys:
 def test_the_command_needs_a_flow_definition_before_and_one_inventory(tmp_path: Path) -> None:
     with pytest.raises(TerminalError, match="contradict"):
         command.lint(nifi=True, inventory=tmp_path)
-    with pytest.raises(TerminalError, match="cannot be read"):
-        command.lint(previous=tmp_path / "none.json")
+    with pytest.raises(TerminalError, match="as a revision it cannot be read"):
+        command.lint(previous=str(tmp_path / "none.json"))
     (tmp_path / "broken.json").write_text('{"flowContents": {"name": "x", "identifier": "x", "processors": [1]}}')
     with pytest.raises(TerminalError, match="flowContents / processors 0: it is not an object"):
-        command.lint(previous=tmp_path / "broken.json")
+        command.lint(previous=str(tmp_path / "broken.json"))
+
+
+def test_the_definition_before_may_be_whatever_flow_diff_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "on_canvas", lambda: OURS)
+    flow = copy.deepcopy(OURS)
+    setting("Fetch page", type=f"{STANDARD}.GetHTTP")(flow)
+    path = tmp_path / "flow.json"
+    path.write_text(json.dumps(flow))
+    with pytest.raises(typer.Exit):
+        command.lint(path, previous="nifi", output=Output.json)
+    assert "NF003" in [one["code"] for one in json.loads(capsys.readouterr().out)]
 
 
 def test_an_inventory_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

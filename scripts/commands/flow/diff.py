@@ -28,7 +28,7 @@ def diff(
     nifi_flows/users/flow.json. Values of parameters are compared between files that have them; git and nifi do not.
     Exits with 0 when they are the same, 1 when they differ or one cannot be read, 75 when NiFi is away.
     """
-    found = compare(revisions.read(a, _canvas), revisions.read(b, _canvas))
+    found = compare(revisions.read(a, on_canvas), revisions.read(b, on_canvas))
     if output == Form.json:
         console.print_json(found.as_json())
     else:
@@ -37,7 +37,8 @@ def diff(
         raise typer.Exit(1)
 
 
-def _canvas() -> dict[str, Any]:
+def on_canvas() -> dict[str, Any]:
+    """The flow as the running stack's NiFi has it. Raises TransientError when NiFi is away."""
     from scripts.stack import flows, settings  # with NiFi's client, which takes seconds to import
 
     return definition.parse(flows.export(settings.load()), "the flow on the canvas")

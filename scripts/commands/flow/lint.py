@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from nifi_flows import definition
+from nifi_flows import definition, revisions
 from nifi_flows import inventory as inventories
 from nifi_flows import lint as linter
 from nifi_flows.errors import TerminalError
@@ -15,6 +15,7 @@ from nifi_flows.inventory import Inventory
 from nifi_flows.lint import Config, Finding, Severity
 from scripts.bootstrap import ROOT
 from scripts.commands import console
+from scripts.commands.flow.diff import on_canvas
 from scripts.stack.names import FLOW
 
 _STYLES = {Severity.error: "bold red", Severity.warning: "yellow"}
@@ -27,7 +28,9 @@ def lint(
     nifi: Annotated[bool, typer.Option("--nifi", help="Also against the types of the running NiFi.")] = False,
     inventory: Annotated[Path | None, typer.Option(help="Also against the types of a NiFi, read before.")] = None,
     write_inventory: Annotated[Path | None, typer.Option(help="With --nifi: keep its types, for --inventory.")] = None,
-    previous: Annotated[Path | None, typer.Option(help="Also against the definition that runs now.")] = None,
+    previous: Annotated[
+        str | None, typer.Option(help="Also against a definition before: a file, a git revision, REV:PATH, or nifi.")
+    ] = None,
     rules: Annotated[
         bool, typer.Option("--rules", help="List the rules and why they are there; lint nothing.")
     ] = False,
@@ -41,7 +44,7 @@ def lint(
         raise TerminalError("options of flow lint contradict each other", "--nifi, or --inventory FILE")
     given: dict[str, Any] = {}
     if previous:
-        given["previous"] = definition.load(previous)
+        given["previous"] = revisions.read(previous, on_canvas)
     if nifi:
         given["inventory"] = _ask(file)
     elif inventory:
