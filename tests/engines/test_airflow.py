@@ -12,9 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
-import requests
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from scripts.bootstrap import ROOT
@@ -80,11 +80,8 @@ class Airflow:
         self._call("POST", f"/dags/{dag}/dagRuns", body={"logical_date": None})
 
     def _call(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
-        bearer = {"Authorization": f"Bearer {airflow_api.token(self._settings)}"}
-        url = f"{airflow.url(self._settings)}/api/v2{path}"
-        answer = requests.request(method, url, headers=bearer, params=query, json=body, timeout=20)
-        answer.raise_for_status()
-        return answer.json()
+        asked = f"/api/v2{path}?{urlencode(query, doseq=True)}"
+        return airflow_api.call(self._settings, method, asked, body, airflow_api.token(self._settings))
 
 
 @pytest.fixture(scope="module")

@@ -207,16 +207,29 @@ _LOCAL = Path(ROOT, "airflow", "config", "airflow_local_settings.py")
 
 def test_the_database_lets_readers_and_a_writer_work_side_by_side(tmp_path: Path) -> None:
     """In a process of its own: what the module does at a fork is not for the process that tests."""
+    assert _pragmas(tmp_path, "look()", "journal_mode", "synchronous", "busy_timeout") == ["wal", "1", "30000"]
+
+
+def test_an_event_loop_waits_less_for_the_database(tmp_path: Path) -> None:
+    """The same connection, out of the pool: on the loop and off it."""
+    call = "look(); asyncio.run(on_loop()); look()"
+    assert _pragmas(tmp_path, call, "busy_timeout") == ["30000", "2000", "30000"]
+
+
+def _pragmas(folder: Path, call: str, *names: str) -> list[str]:
     script = f"""
-import runpy
+import asyncio, runpy
 module = runpy.run_path({str(_LOCAL)!r})
-engine = module["create_metadata_engine"]("sqlite:///{tmp_path}/db", engine_args={{}}, connect_args={{}})
-with engine.connect() as connection:
-    for pragma in ("journal_mode", "synchronous", "busy_timeout"):
-        print(connection.exec_driver_sql("PRAGMA " + pragma).scalar())
+engine = module["create_metadata_engine"]("sqlite:///{folder}/db", engine_args={{}}, connect_args={{}})
+def look():
+    with engine.connect() as connection:
+        for pragma in {names!r}:
+            print(connection.exec_driver_sql("PRAGMA " + pragma).scalar())
+async def on_loop():
+    look()
+{call}
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["wal", "1", "30000"]
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
 
 
 def test_a_task_ends_with_its_executor() -> None:
@@ -250,6 +263,7 @@ class _Airflow(BaseHTTPRequestHandler):
     """Gives a token for the right password and takes notes from whoever has it."""
 
     password = ""
+    busy = False
     notes: list[tuple[str, str]]
 
     def do_POST(self) -> None:
@@ -259,7 +273,11 @@ class _Airflow(BaseHTTPRequestHandler):
     def do_PATCH(self) -> None:
         if self.headers["Authorization"] != "Bearer open":
             return self._answer(401, {})
-        self.notes.append((self.path, self._body()["note"]))
+        note = self._body()["note"]
+        if type(self).busy:
+            type(self).busy = False
+            return self._answer(500, {})
+        self.notes.append((self.path, note))
         self._answer(200, {})
 
     def do_GET(self) -> None:
@@ -303,6 +321,15 @@ def test_a_note_is_put_on_the_run_and_cut_to_what_airflow_takes(
     ((path, note),) = notes
     assert path == "/api/v2/dags/monitor_pipeline/dagRuns/scheduled__2026-05-04T12%3A00%3A00%2B00%3A00"
     assert note == ("ill " * 500)[:999] + "…"
+
+
+def test_an_airflow_whose_database_is_taken_is_asked_again(
+    served: tuple[Settings, list[tuple[str, str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, notes = served
+    monkeypatch.setattr(_Airflow, "busy", True)
+    airflow_api.annotate(settings, "monitor_pipeline", "run", "well")
+    assert [note for _, note in notes] == ["well"]
 
 
 def test_old_runs_are_forgotten_with_their_logs(served: tuple[Settings, list[tuple[str, str]]]) -> None:
