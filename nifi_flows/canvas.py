@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from nifi_flows.errors import TerminalError, TransientError
 
 _POSITION = (0.0, 0.0)
 _PAUSE = 0.25  # seconds from one look at NiFi to the next
+_STILL = 20.0  # seconds for ports to end what they do
 _SURE = 10.0  # seconds after which what is invalid for the same reason is taken to stay so
 
 
@@ -86,12 +87,16 @@ def import_flow(definition: dict[str, Any], values: Mapping[str, str]) -> str:
 
 
 def replace(group: str, definition: dict[str, Any], values: Mapping[str, str]) -> None:
-    """Replace the contents in place: queues, group id and run state stay; NiFi stops only what it touches.
+    """Replace the contents in place: queues, group id and run state stay; NiFi stops what it touches, and we the ports.
 
     values: for parameters that are new. Raises TerminalError when NiFi refuses: a removed connection holds data.
     """
+    with _still_ports(group):
+        _replace(group, with_values(definition, values))
+
+
+def _replace(group: str, snapshot: dict[str, Any]) -> None:
     api = nifi.ProcessGroupsApi()
-    snapshot = with_values(definition, values)
     body = nifi.ProcessGroupImportEntity(
         process_group_revision=api.get_process_group(group).revision, versioned_flow_snapshot=snapshot
     )
@@ -108,6 +113,24 @@ def replace(group: str, definition: dict[str, Any], values: Mapping[str, str]) -
             api.delete_replace_process_group_request(request.request_id)
     if request.failure_reason:
         raise TerminalError(f"NiFi refuses to replace the flow: {request.failure_reason}", "deploy again")
+
+
+@contextmanager
+def _still_ports(group: str) -> Iterator[None]:
+    """No port of a group is at work meanwhile; those that ran and are still there run again afterwards.
+
+    A port holds its own lock while it asks for its group's, and a replace holds the group's while it asks for a port's:
+    NiFi 2.3 can wait for itself then, or break off a port in a way that lets no FlowFile into its group any more.
+    """
+    ports = _port_entities(group)
+    running = {port.id for port in ports if port.component.state == "RUNNING"}
+    _schedule(group, ports, running, "STOPPED")
+    try:
+        if busy := _until(_STILL, lambda: [port for port in _ports(_status(group)) if port.active_thread_count]):
+            raise TransientError(f"port {busy[0].name!r} does not end its work within {_STILL:.0f} s", "deploy again")
+        yield
+    finally:
+        _schedule(group, _port_entities(group), running, "RUNNING")
 
 
 def parameters(group: str) -> dict[str, str]:
@@ -275,12 +298,12 @@ def sources(group: str) -> list[str]:
 
 def stop_all(group: str, ids: Iterable[str]) -> None:
     """Stop these processors; returns when NiFi has taken the order. What is queued goes on."""
-    _schedule(group, ids, "STOPPED")
+    _schedule(group, processors(group), ids, "STOPPED")
 
 
 def start_all(group: str, ids: Iterable[str]) -> None:
     """Start these processors; returns when NiFi has taken the order."""
-    _schedule(group, ids, "RUNNING")
+    _schedule(group, processors(group), ids, "RUNNING")
 
 
 def queued(group: str) -> dict[str, int]:
@@ -349,9 +372,10 @@ def _context(group: str) -> Any:
     return nipyapi.parameters.get_parameter_context(reference.id, identifier_type="id")
 
 
-def _schedule(group: str, ids: Iterable[str], state: str) -> None:
+def _schedule(group: str, entities: Iterable[Any], ids: Iterable[str], state: str) -> None:
+    """Have NiFi start or stop those of a group's parts that have these ids and another state."""
     wanted = set(ids)
-    revisions = {e.id: e.revision for e in processors(group) if e.id in wanted and e.component.state != state}
+    revisions = {e.id: e.revision for e in entities if e.id in wanted and e.component.state != state}
     if revisions:
         order = nifi.ScheduleComponentsEntity(id=group, state=state, components=revisions)
         nifi.FlowApi().schedule_components(order, group)
@@ -373,6 +397,13 @@ def _ports(snapshot: Any) -> Iterator[Any]:
     for group in _inner(snapshot):
         yield from (entity.port_status_snapshot for entity in group.input_port_status_snapshots)
         yield from (entity.port_status_snapshot for entity in group.output_port_status_snapshots)
+
+
+def _port_entities(group: str) -> list[Any]:
+    """The ports of a group and of the groups in it."""
+    flow = nipyapi.canvas.get_flow(group).process_group_flow.flow
+    inner = [port for child in flow.process_groups for port in _port_entities(child.id)]
+    return [*flow.input_ports, *flow.output_ports, *inner]
 
 
 def connection_statuses(snapshot: Any) -> Iterator[Any]:

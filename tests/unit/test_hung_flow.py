@@ -1,5 +1,6 @@
-"""A NiFi whose flow hangs: it goes on to answer for itself, and for nothing that it holds."""
+"""A NiFi whose flow hangs goes on to answer for itself, and for nothing that it holds; what keeps it from hanging."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ from urllib3.exceptions import ReadTimeoutError
 
 from nifi_flows import canvas
 from nifi_flows.connection import NiFi, connected
-from nifi_flows.errors import TransientError
+from nifi_flows.errors import TerminalError, TransientError
 from scripts.stack import credentials
 from scripts.stack.engines import nifi
 from scripts.stack.settings import Settings
@@ -34,6 +35,38 @@ def test_it_is_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         nifi.ready(settings, made)
 
 
+@pytest.mark.parametrize("refused", [False, True])
+def test_ports_stand_still_while_the_flow_is_replaced(monkeypatch: pytest.MonkeyPatch, refused: bool) -> None:
+    """Those that stood still before go on to do so, and one that is gone afterwards is not asked for."""
+    done: list[Any] = []
+    ports = {"pages": "RUNNING", "fetched": "RUNNING", "off": "STOPPED"}
+    busy = [SimpleNamespace(name="pages", active_thread_count=1)]
+
+    class FlowApi:
+        def schedule_components(self, order: Any, group: str) -> None:
+            ports.update(dict.fromkeys(order.components, order.state))
+            done.append((order.state, sorted(order.components)))
+
+    def entities(group: str) -> list[Any]:
+        return [SimpleNamespace(id=i, revision=None, component=SimpleNamespace(state=s)) for i, s in ports.items()]
+
+    def replaced(group: str, snapshot: Any) -> None:
+        done.append("replaced")
+        del ports["fetched"]
+        if refused:
+            raise TerminalError("a connection holds data", "empty it")
+
+    monkeypatch.setattr(nipyapi.nifi, "FlowApi", FlowApi)
+    monkeypatch.setattr(canvas, "_port_entities", entities)
+    monkeypatch.setattr(canvas, "_status", lambda group: None)
+    monkeypatch.setattr(canvas, "_ports", lambda status: [busy.pop()] if busy else [])
+    monkeypatch.setattr(canvas, "_replace", replaced)
+    with pytest.raises(TerminalError) if refused else nullcontext():
+        canvas.replace("group", {"parameterContexts": {}, "flowContents": {}}, {})
+    assert done == [("STOPPED", ["fetched", "pages"]), "replaced", ("RUNNING", ["pages"])]
+    assert not busy, "it was waited for"
+
+
 def test_a_replace_that_it_does_not_end_is_told_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And not as what cleaning up after it meets, which would not be tried again."""
 
@@ -51,6 +84,7 @@ def test_a_replace_that_it_does_not_end_is_told_as_that(tmp_path: Path, monkeypa
             raise nipyapi.nifi.rest.ApiException(status=404, reason="there is no such request")
 
     monkeypatch.setattr(nipyapi.nifi, "ProcessGroupsApi", Api)
+    monkeypatch.setattr(canvas, "_still_ports", lambda group: nullcontext())
     made = credentials.ensure(tmp_path)
     with (
         pytest.raises(TransientError, match="does not answer"),
