@@ -292,7 +292,7 @@ def stop(group: str, patience: float) -> None:
 
 def sources(group: str) -> list[str]:
     """Ids of the processors to which no connection leads, but those that the flow has taken out."""
-    fed = {entity.destination_id for entity in _connections(group)}
+    fed = {entity.destination_id for flow in _flows(group) for entity in flow.connections}
     return [e.id for e in processors(group) if e.id not in fed and e.component.state != "DISABLED"]
 
 
@@ -401,9 +401,7 @@ def _ports(snapshot: Any) -> Iterator[Any]:
 
 def _port_entities(group: str) -> list[Any]:
     """The ports of a group and of the groups in it."""
-    flow = nipyapi.canvas.get_flow(group).process_group_flow.flow
-    inner = [port for child in flow.process_groups for port in _port_entities(child.id)]
-    return [*flow.input_ports, *flow.output_ports, *inner]
+    return [port for flow in _flows(group) for port in (*flow.input_ports, *flow.output_ports)]
 
 
 def connection_statuses(snapshot: Any) -> Iterator[Any]:
@@ -412,9 +410,9 @@ def connection_statuses(snapshot: Any) -> Iterator[Any]:
         yield from (entity.connection_status_snapshot for entity in group.connection_status_snapshots)
 
 
-def _connections(group: str) -> Iterator[Any]:
-    """The connections of a group and of the groups in it."""
+def _flows(group: str) -> Iterator[Any]:
+    """What a group holds, and what the groups in it hold."""
     flow = nipyapi.canvas.get_flow(group).process_group_flow.flow
-    yield from flow.connections
+    yield flow
     for inner in flow.process_groups:
-        yield from _connections(inner.id)
+        yield from _flows(inner.id)
