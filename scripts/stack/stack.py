@@ -1,5 +1,6 @@
 """The local stack as a whole: everything that one home folder, one set of ports and one supervisor hold."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from scripts.stack import credentials as made
 from scripts.stack import install, preflight
 from scripts.stack.credentials import Credentials
 from scripts.stack.engine import Engine
+from scripts.stack.engine import configure as configure_engine
 from scripts.stack.engines import airflow, cassandra, kafka, nifi, registry, source, spark
 from scripts.stack.install import Installed
 from scripts.stack.settings import Settings
@@ -54,23 +56,35 @@ def configure(settings: Settings, invalid_share: float | None = None) -> Stack:
         preflight.check_disk(settings.home)
         preflight.check_disk(settings.cache)
         made.renew(settings.secrets)  # now, since NiFi reads its certificates only when it starts
-    return _define(settings, install.ensure(settings.cache, settings.maven), invalid_share)
-
-
-def running(settings: Settings) -> Stack:
-    """The stack that runs, as it was configured. Raises TransientError when it does not run."""
-    Supervisor(settings).require()
-    return _define(settings, install.ensure(settings.cache, settings.maven), None)
-
-
-def _define(settings: Settings, installed: Installed, invalid_share: float | None) -> Stack:
+    installed = install.ensure(settings.cache, settings.maven)
     for folder in (settings.home, settings.conf, settings.data, settings.logs, settings.run):
         folder.mkdir(parents=True, exist_ok=True)
     settings.home.chmod(0o700)
-    credentials = made.ensure(settings.secrets)
+    stack = _define(settings, installed, made.ensure(settings.secrets))
+    if invalid_share is not None:
+        source.break_users(settings, invalid_share)
+    for engine in stack.engines:
+        configure_engine(engine)
+    return stack
+
+
+def running(settings: Settings) -> Stack:
+    """The stack that runs, as its settings describe it; writes nothing. Raises TransientError when it does not run."""
+    Supervisor(settings).require()
+    credentials = made.load(settings.secrets)
+    if credentials is None:
+        raise TerminalError(
+            f"the secrets of the stack in {settings.secrets} are gone",
+            "put them back from a copy, or begin anew with ./scripts/pipeline down --wipe",
+        )
+    return _define(settings, install.ensure(settings.cache, settings.maven), credentials)
+
+
+def _define(settings: Settings, installed: Installed, credentials: Credentials) -> Stack:
+    """Describe every engine; changes nothing."""
     supervisor = Supervisor(settings)
     engines = [
-        source.define(settings, invalid_share),
+        source.define(settings),
         nifi.define(settings, installed, credentials),
         kafka.define(settings, installed),
         registry.define(settings, installed),
@@ -123,6 +137,9 @@ def _wait_ready(stack: Stack, engine: Engine, report: Callable[[str, str], None]
             detail = engine.ready()
         except Exception as error:  # noqa: BLE001 - whatever a client raises means: not ready yet
             last = error
+            if engine.set_up is not None:
+                with contextlib.suppress(Exception):  # it may not even listen yet
+                    engine.set_up()
         else:
             report(engine.name, f"ready after {time.monotonic() - begun:.0f} s, {detail}")
             return

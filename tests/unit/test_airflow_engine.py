@@ -26,7 +26,7 @@ from scripts.bootstrap import ROOT
 from scripts.stack import airflow_api, credentials
 from scripts.stack import settings as stack_settings
 from scripts.stack.credentials import Credentials
-from scripts.stack.engine import Engine
+from scripts.stack.engine import Engine, configure
 from scripts.stack.engines import airflow
 from scripts.stack.launch import living
 from scripts.stack.settings import LOOPBACK, Settings
@@ -44,7 +44,10 @@ def made(settings: Settings) -> Credentials:
 
 @pytest.fixture
 def engines(settings: Settings, made: Credentials) -> list[Engine]:
-    return airflow.define(settings, made)
+    described = airflow.define(settings, made)
+    for engine in described:
+        configure(engine)
+    return described
 
 
 def written(engines: list[Engine]) -> configparser.ConfigParser:

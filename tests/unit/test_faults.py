@@ -533,21 +533,20 @@ def test_the_file_is_its_owners_alone(home: Path) -> None:
 
 def test_no_behaviour_makes_the_supervisor_restart_the_source(home: Path) -> None:
     configured = Settings(home=home)
-    commands = [embedded.define(configured, share).command for share in (None, 0.1, 0.2, None, 0.0)]
+    command = embedded.define(configured).command
+    embedded.break_users(configured, 0.1)
     call("misbehave", "500=0.1")
-    commands.append(embedded.define(configured, None).command)
-    assert commands == commands[:1] * 6
+    assert embedded.define(configured).command == command
 
 
 def test_an_invalid_share_leaves_faults_and_single_kinds(home: Path) -> None:
     configured = Settings(home=home)
     call("misbehave", "500=0.1", "invalid=0.2", "invalid:uuid_null=0.5")
-    embedded.define(configured, None)
     kept: dict[str, Any] = {"faults": {"500": 0.1}, "invalid": {"uuid_null": 0.5}}
     assert embedded.behaviour(configured) == Behaviour(**kept, invalid_share=0.2)
-    embedded.define(configured, 0.05)
+    embedded.break_users(configured, 0.05)
     assert embedded.behaviour(configured) == Behaviour(**kept, invalid_share=0.05)
-    embedded.define(configured, 0)
+    embedded.break_users(configured, 0)
     assert embedded.behaviour(configured) == Behaviour(**kept)
 
 
@@ -556,7 +555,7 @@ def test_an_invalid_share_that_cannot_be_is_refused_and_changes_nothing(home: Pa
     call("misbehave", "invalid:uuid_null=0.5")
     configured = Settings(home=home)
     with pytest.raises(TerminalError, match=r"^--invalid-share \S+ can't be: the rates? of invalid") as refused:
-        embedded.define(configured, share)
+        embedded.break_users(configured, share)
     assert "source misbehave" in refused.value.remedy
     assert embedded.behaviour(configured) == Behaviour(invalid={"uuid_null": 0.5})
 
@@ -569,12 +568,11 @@ def test_an_invalid_share_on_a_behaviour_that_cannot_be_read_is_refused(home: Pa
     path = home / "conf" / "source.json"
     path.write_bytes(text)
     with pytest.raises(TerminalError, match=r"source\.json is not read: ") as refused:
-        embedded.define(Settings(home=home), 0.1)
+        embedded.break_users(Settings(home=home), 0.1)
     assert refused.value.remedy == "./scripts/pipeline source behave writes it anew"
     assert path.read_bytes() == text
 
 
 def test_a_stack_set_up_by_an_earlier_version_keeps_its_share(home: Path) -> None:
     (home / "conf" / "source.json").write_text('{"invalid_share": 0.05}')
-    embedded.define(Settings(home=home), None)
     assert embedded.behaviour(Settings(home=home)) == Behaviour(invalid_share=0.05)

@@ -18,7 +18,7 @@ import requests
 
 from nifi_flows.errors import TransientError
 from scripts.bootstrap import ROOT
-from scripts.stack.credentials import Credentials, write_private
+from scripts.stack.credentials import Credentials
 from scripts.stack.engine import Engine
 from scripts.stack.settings import LOOPBACK, Settings
 
@@ -53,10 +53,10 @@ def logs(settings: Settings) -> Path:
 def define(settings: Settings, credentials: Credentials) -> list[Engine]:
     """The four components, in the order in which they need each other; each can make the database."""
     conf, data = settings.conf / "airflow", settings.data / "airflow"
-    for folder in (conf, data):
-        folder.mkdir(parents=True, exist_ok=True)
-    write_private(conf / "airflow.cfg", _ini(configuration(settings, credentials)))
-    write_private(passwords(settings), json.dumps({USER: credentials.airflow_password}))
+    files = {
+        conf / "airflow.cfg": _ini(configuration(settings, credentials)).encode(),
+        passwords(settings): json.dumps({USER: credentials.airflow_password}).encode(),
+    }
     environment = {
         **_stack(settings),
         "AIRFLOW_HOME": str(data),
@@ -76,6 +76,7 @@ def define(settings: Settings, credentials: Credentials) -> list[Engine]:
             address=url(settings),
             ports={settings.airflow_port: "Airflow API and UI"} if name == "airflow-api" else {},
             ready=partial(_ready, settings, name, reported),
+            files=files,
             first=[(migrated, [sys.executable, "-m", "scripts.stack.airflow_database", str(migrated)])],
             patience=_PATIENCE,
             whole_group=True,

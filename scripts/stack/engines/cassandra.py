@@ -108,12 +108,8 @@ _OPENS = (
 
 def define(settings: Settings, installed: Installed, credentials: Credentials) -> Engine:
     conf = settings.conf / "cassandra"
-    conf.mkdir(parents=True, exist_ok=True)
     data = settings.data / "cassandra"
-    (conf / "cassandra.yaml").write_text(
-        _YAML.format(host=LOOPBACK, port=settings.cassandra_port, storage=settings.cassandra_storage_port, data=data)
-    )
-    (conf / "logback.xml").write_text(_LOGBACK)
+    yaml = _YAML.format(host=LOOPBACK, port=settings.cassandra_port, storage=settings.cassandra_storage_port, data=data)
     jamm = next(installed.cassandra_lib.glob("jamm-*.jar"))
     return Engine(
         name="cassandra",
@@ -146,7 +142,9 @@ def define(settings: Settings, installed: Installed, credentials: Credentials) -
         folder=settings.home,
         address=f"{LOOPBACK}:{settings.cassandra_port}",
         ports={settings.cassandra_port: "Cassandra", settings.cassandra_storage_port: "Cassandra storage"},
-        ready=lambda: _ready(settings, credentials),
+        ready=lambda: answer(settings, credentials),
+        set_up=lambda: secure(settings, credentials),  # at first nobody but the well-known superuser can log in
+        files={conf / "cassandra.yaml": yaml.encode(), conf / "logback.xml": _LOGBACK.encode()},
     )
 
 
@@ -206,14 +204,6 @@ def write_cqlshrc(settings: Settings, credentials: Credentials) -> None:
         settings.secrets / "cqlsh_credentials",
         f"[PlainTextAuthProvider]\nusername = {ROLE}\npassword = {credentials.cassandra_password}\n",
     )
-
-
-def _ready(settings: Settings, credentials: Credentials) -> str:
-    try:
-        return answer(settings, credentials)
-    except TransientError:
-        secure(settings, credentials)  # at the first start nobody but the well-known superuser can log in
-        return answer(settings, credentials)
 
 
 def answer(settings: Settings, credentials: Credentials) -> str:

@@ -56,14 +56,10 @@ Configuration:
 def define(settings: Settings, installed: Installed) -> Engine:
     data = settings.data / "kafka"
     conf = settings.conf / "kafka"
-    conf.mkdir(parents=True, exist_ok=True)
     properties, log4j = conf / "server.properties", conf / "log4j2.yaml"
-    properties.write_text(
-        _PROPERTIES.format(
-            host=LOOPBACK, port=settings.kafka_port, controller=settings.kafka_controller_port, data=data
-        )
+    written = _PROPERTIES.format(
+        host=LOOPBACK, port=settings.kafka_port, controller=settings.kafka_controller_port, data=data
     )
-    log4j.write_text(_LOG4J)
     java = [str(installed.jdk21 / "bin" / "java"), "-cp", f"{installed.kafka_lib}/*"]
     return Engine(
         name="kafka",
@@ -89,6 +85,7 @@ def define(settings: Settings, installed: Installed) -> Engine:
         address=settings.kafka,
         ports={settings.kafka_port: "Kafka", settings.kafka_controller_port: "Kafka controller"},
         ready=lambda: answer(settings),
+        files={properties: written.encode(), log4j: _LOG4J.encode()},
     )
 
 

@@ -3,6 +3,7 @@
 import os
 import sys
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12Certificate, serialize_java_truststore
 
 from nifi_flows.errors import TerminalError
-from scripts.stack.credentials import ADMIN_IDENTITY, Credentials, write_private
+from scripts.stack.credentials import ADMIN_IDENTITY, Credentials
 from scripts.stack.engine import QUICK_START, Engine
 from scripts.stack.install import Installed
 from scripts.stack.settings import LOOPBACK, Settings
@@ -29,8 +30,6 @@ _TEMPLATES = Path(__file__).parent / "nifi_conf"
 def define(settings: Settings, installed: Installed, credentials: Credentials) -> Engine:
     home = settings.data / "nifi"
     conf = settings.conf / "nifi"
-    conf.mkdir(parents=True, exist_ok=True)
-    home.mkdir(parents=True, exist_ok=True)
     values = {
         "host": LOOPBACK,
         "port": settings.nifi_port,
@@ -46,8 +45,11 @@ def define(settings: Settings, installed: Installed, credentials: Credentials) -
         "key": credentials.nifi_key,
         "admin": ADMIN_IDENTITY,
     }
-    for template in sorted(_TEMPLATES.iterdir()):
-        write_private(conf / template.name, template.read_text().format(**values))
+    files = {
+        conf / template.name: template.read_text().format(**values).encode()
+        for template in sorted(_TEMPLATES.iterdir())
+    }
+    trust = _trust(conf)
     return Engine(
         name="nifi",
         title="NiFi",
@@ -58,7 +60,7 @@ def define(settings: Settings, installed: Installed, credentials: Credentials) -
             "-XX:+UseG1GC",
             QUICK_START,
             _CARRIERS,
-            *_trust(settings, conf),
+            *trust.options,
             f"-Dnifi.properties.file.path={conf}/nifi.properties",
             f"-Dorg.apache.nifi.management.server.address={LOOPBACK}:{settings.nifi_management_port}",
             "-Djava.awt.headless=true",
@@ -70,6 +72,7 @@ def define(settings: Settings, installed: Installed, credentials: Credentials) -
         address=f"https://{LOOPBACK}:{settings.nifi_port}/nifi",
         ports={settings.nifi_port: "NiFi", settings.nifi_management_port: "NiFi management"},
         ready=lambda: ready(settings, credentials),
+        files={**files, **trust.files},
         patience=2 * HANGS,
         hangs=HANGS,
     )
@@ -80,11 +83,19 @@ def extensions(settings: Settings) -> Path:
     return settings.home / "nifi_extensions"
 
 
-def _trust(settings: Settings, conf: Path) -> list[str]:
+@dataclass(frozen=True)
+class _Trust:
+    """options: of the JVM. files: path -> content of the trust store that they name."""
+
+    options: list[str]
+    files: dict[Path, bytes]
+
+
+def _trust(conf: Path) -> _Trust:
     """Java reads no PEM bundle: turn the user's CA bundle, if there is one, into a trust store for InvokeHTTP."""
     bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")
     if not bundle:
-        return []
+        return _Trust([], {})
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # old roots in a bundle are the user's business
@@ -97,12 +108,12 @@ def _trust(settings: Settings, conf: Path) -> list[str]:
     # A trust store holds nothing secret; Java merely insists on a password.
     password = "changeit"
     named = [PKCS12Certificate(certificate, str(n).encode()) for n, certificate in enumerate(certificates)]
-    write_private(store, serialize_java_truststore(named, BestAvailableEncryption(password.encode())))
-    return [
+    options = [
         f"-Djavax.net.ssl.trustStore={store}",
         f"-Djavax.net.ssl.trustStorePassword={password}",
         "-Djavax.net.ssl.trustStoreType=PKCS12",
     ]
+    return _Trust(options, {store: serialize_java_truststore(named, BestAvailableEncryption(password.encode()))})
 
 
 def ready(settings: Settings, credentials: Credentials) -> str:

@@ -29,16 +29,12 @@ apicurio.rules.global.compatibility=BACKWARD
 
 
 def define(settings: Settings, installed: Installed) -> Engine:
-    conf = settings.conf / "registry"
-    conf.mkdir(parents=True, exist_ok=True)
-    properties = conf / "application.properties"
-    properties.write_text(
-        _PROPERTIES.format(
-            host=LOOPBACK,
-            port=settings.registry_port,
-            management=settings.registry_management_port,
-            data=settings.data / "registry",
-        )
+    properties = settings.conf / "registry" / "application.properties"
+    written = _PROPERTIES.format(
+        host=LOOPBACK,
+        port=settings.registry_port,
+        management=settings.registry_management_port,
+        data=settings.data / "registry",
     )
     return Engine(
         name="registry",
@@ -56,6 +52,7 @@ def define(settings: Settings, installed: Installed) -> Engine:
         address=settings.registry,
         ports={settings.registry_port: "schema registry", settings.registry_management_port: "registry management"},
         ready=lambda: f"{len(subjects(settings))} subjects",
+        files={properties: written.encode()},
     )
 
 

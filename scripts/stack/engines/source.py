@@ -14,14 +14,7 @@ from scripts.stack.engine import Engine
 from scripts.stack.settings import LOOPBACK, Settings
 
 
-def define(settings: Settings, invalid_share: float | None) -> Engine:
-    """invalid_share: part of the users, 0 to 1, that the source breaks in any kind; None leaves it as it was.
-
-    What was set by `source misbehave` for faults and single kinds stays. Raises TerminalError when the two come to more
-    than all users, or the behaviour can't be read.
-    """
-    if invalid_share is not None:
-        misbehave(settings, _with_share(behaviour(settings), invalid_share))
+def define(settings: Settings) -> Engine:
     port = str(settings.source_port)
     return Engine(
         name="source",
@@ -45,6 +38,15 @@ def behaviour(settings: Settings) -> Behaviour:
         raise TerminalError(
             f"{_file(settings)} is not read: {error}", "./scripts/pipeline source behave writes it anew"
         ) from error
+
+
+def break_users(settings: Settings, invalid_share: float) -> None:
+    """Have the source break this part of the users, 0 to 1, in any kind.
+
+    What was set by `source misbehave` for faults and single kinds stays. Raises TerminalError when the two come to more
+    than all users, or the behaviour can't be read.
+    """
+    misbehave(settings, _with_share(behaviour(settings), invalid_share))
 
 
 def _with_share(told: Behaviour, invalid_share: float) -> Behaviour:

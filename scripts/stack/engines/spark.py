@@ -9,7 +9,7 @@ import requests
 
 from nifi_flows.errors import TransientError
 from scripts.bootstrap import ROOT
-from scripts.stack.credentials import Credentials, write_private
+from scripts.stack.credentials import Credentials
 from scripts.stack.engine import QUICK_START, Engine
 from scripts.stack.engines import cassandra
 from scripts.stack.install import Installed
@@ -39,11 +39,10 @@ logger.trigger.level = error
 def define(settings: Settings, installed: Installed, credentials: Credentials) -> list[Engine]:
     """The master, the worker and the consumer, in the order in which they start."""
     conf, data = settings.conf / "spark", settings.data / "spark"
-    conf.mkdir(parents=True, exist_ok=True)
-    for folder in (_recovery(settings), data / "work", data / "scratch"):
-        folder.mkdir(parents=True, exist_ok=True)
-    write_private(conf / "spark-defaults.conf", _lines(_defaults(settings, installed, credentials)))
-    (conf / "log4j2.properties").write_text(_LOG4J)
+    files = {
+        conf / "spark-defaults.conf": _lines(_defaults(settings, installed, credentials)).encode(),
+        conf / "log4j2.properties": _LOG4J.encode(),
+    }
     home = spark_home()
     environment = {
         "JAVA_HOME": str(installed.jdk17),
@@ -72,6 +71,8 @@ def define(settings: Settings, installed: Installed, credentials: Credentials) -
         address=f"http://{LOOPBACK}:{settings.spark_master_ui_port}",
         ports={settings.spark_master_port: "Spark master", settings.spark_master_ui_port: "Spark master UI"},
         ready=lambda: str(_master(settings)["status"]),
+        files=files,
+        folders=(_recovery(settings), data / "work", data / "scratch"),
     )
     worker = Engine(
         name="spark-worker",
