@@ -36,7 +36,7 @@ def audit(output: console.OutputOption = console.Output.text) -> None:
 def collect(configured: settings.Settings) -> sums.Audit:
     """Ask the engines of one stack. Raises TransientError when one does not answer or records stay under way."""
     Supervisor(configured).require()
-    made = credentials.ensure(configured.secrets)
+    made = credentials.require(configured.secrets)
     with (
         connection.connected(nifi_of(configured, made)),
         cassandra.session(configured, made) as session,

@@ -22,7 +22,7 @@ def canvas() -> None:
     """Show the NiFi canvas in a browser, by a link that works once; serves until Ctrl-C."""
     configured = settings.load()
     Supervisor(configured).require()
-    nifi = nifi_of(configured, credentials.ensure(configured.secrets))
+    nifi = nifi_of(configured, credentials.require(configured.secrets))
     asyncio.run(proxy.require(nifi))
     preflight.check_port(configured.canvas_port, "NiFi canvas")
     page = configured.run / "canvas.html"

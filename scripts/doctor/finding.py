@@ -1,13 +1,11 @@
 """What the doctor has to say: findings, and what they mean together."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from nifi_flows.errors import PipelineError, TransientError
-
-_LONGEST = 240  # characters of what others have written
+from scripts.stack.wording import one_line
 
 
 class Severity(StrEnum):
@@ -51,13 +49,6 @@ def failed(area: str, error: BaseException) -> Finding:
         return problem(area, one_line(str(error)), remedy, isinstance(error, TransientError))
     what = f"cannot be examined: {type(error).__name__}: {one_line(str(error))}"
     return problem(area, what, "mend that, then ask again")
-
-
-def one_line(text: str) -> str:
-    """Text of somebody else's on one line: no control characters that a terminal would obey, and not too long."""
-    printable = "".join(character if character.isprintable() else " " for character in text[: 4 * _LONGEST])
-    line = re.sub(r" +", " ", printable).strip()
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
 
 
 def exit_code(findings: Sequence[Finding], later: int) -> int:

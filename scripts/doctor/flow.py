@@ -7,8 +7,9 @@ from nipyapi import nifi
 
 from nifi_flows import canvas, connection
 from nifi_flows.connection import NiFi
-from scripts.doctor.finding import Finding, ok, one_line, problem, warning
+from scripts.doctor.finding import Finding, ok, problem, warning
 from scripts.stack.names import FLOW_NAME
+from scripts.stack.wording import one_line
 
 _FULL = 80  # percent of its back-pressure threshold
 _BULLETINS = 5  # the last ones that are told

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import requests
 
-from scripts.doctor.finding import Finding, ok, one_line, problem, warning
+from scripts.doctor.finding import Finding, ok, problem, warning
 from scripts.stack import hops
 from scripts.stack.hops import Position
 from scripts.stack.names import DEAD_LETTERS
 from scripts.stack.settings import Settings
+from scripts.stack.wording import one_line
 
 _WATCHED = 3.0  # seconds that a consumer which is behind is watched
 _SILENT = 60  # seconds without a line in its log after which a consumer that stands still hangs

@@ -13,7 +13,6 @@ from cassandra.cluster import Session
 
 from nifi_flows import canvas, connection
 from nifi_flows.canvas import Part
-from nifi_flows.errors import TerminalError
 from scripts.monitor import alerts, tail
 from scripts.monitor.facts import (
     Bulletin,
@@ -33,7 +32,6 @@ from scripts.monitor.gather import Step, gather, words
 from scripts.monitor.parse import age_of, last_batch, micros, seconds_of
 from scripts.monitor.record import Memory
 from scripts.stack import credentials, flows, hops
-from scripts.stack.credentials import Credentials
 from scripts.stack.engines import cassandra
 from scripts.stack.names import DEAD_LETTERS, FLOW_NAME, PAGES, TOPIC
 from scripts.stack.settings import Settings
@@ -77,13 +75,13 @@ def read(settings: Settings, memory: Memory, most_letters: int, seconds: float) 
 
 def nifi(settings: Settings) -> NiFi:
     """Raises PipelineError when NiFi does not answer or refuses."""
-    with connection.connected(nifi_of(settings, _credentials(settings))):
+    with connection.connected(nifi_of(settings, credentials.require(settings.secrets))):
         return NiFi(str(nipyapi.nifi.FlowApi().get_about_info().about.version))
 
 
 def flow(settings: Settings) -> Flow | None:
     """None when the flow is not on the canvas. Raises PipelineError when NiFi does not answer or refuses."""
-    with connection.connected(nifi_of(settings, _credentials(settings))):
+    with connection.connected(nifi_of(settings, credentials.require(settings.secrets))):
         group = canvas.find_group(FLOW_NAME)
         if group is None:
             return None
@@ -208,7 +206,7 @@ def freshness(settings: Settings) -> Freshness:
         return Freshness(None, page)
     user, message = max(frames, key=lambda frame: frame[0].event_time)
     place = f"{TOPIC}/{message.partition()}#{message.offset()}"  # also the id of its dead letter, if it becomes one
-    with cassandra.session(settings, _credentials(settings)) as session:
+    with cassandra.session(settings, credentials.require(settings.secrets)) as session:
         arrived = _written(session, user.id) >= micros(user.event_time)
     refused = not arrived and any(
         letter.key() == place.encode() for letter in hops.read(settings, DEAD_LETTERS, last=_LETTERS)
@@ -261,10 +259,3 @@ def surroundings(settings: Settings) -> Surroundings:
     new = ask("version in git", flows.new_version)
     held = None if hold is None else {key: str(value) for key, value in asdict(hold).items()}
     return Surroundings(held, str(deploying) if deploying else None, new, tuple(trouble))
-
-
-def _credentials(settings: Settings) -> Credentials:
-    made = credentials.load(settings.secrets)
-    if made is None:
-        raise TerminalError("the stack has no secrets yet", "./scripts/run makes them")
-    return made

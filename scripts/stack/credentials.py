@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from nifi_flows.errors import TerminalError
+from nifi_flows.errors import TerminalError, TransientError
 
 ADMIN_IDENTITY = "CN=admin"
 RENEWAL = datetime.timedelta(days=30)  # before their end, certificates are made anew
@@ -66,6 +66,14 @@ def load(folder: Path) -> Credentials | None:
     """The credentials in `folder` as they are, None when none have been made. Raises as `ensure` does."""
     words = _words(folder / "words.json")
     return _credentials(folder, words) if words else None
+
+
+def require(folder: Path) -> Credentials:
+    """The credentials in `folder` as they are; raises TransientError when none have been made, and as `ensure` does."""
+    credentials = load(folder)
+    if credentials is None:
+        raise TransientError(f"no secrets have been made in {folder}", "start the stack with ./scripts/run")
+    return credentials
 
 
 def ends(folder: Path) -> dict[str, datetime.datetime | None]:

@@ -441,7 +441,7 @@ def _checked(
 
 def _sealed(settings: Settings, secret: Mapping[str, str]) -> dict[str, str]:
     """What tells whether a sensitive value is another one, and nothing of the value."""
-    key = credentials.ensure(settings.secrets).nifi_sensitive_key.encode()
+    key = credentials.require(settings.secrets).nifi_sensitive_key.encode()
     return {
         name: hmac.new(key, f"{name}={value}".encode(), hashlib.sha256).hexdigest() for name, value in secret.items()
     }
@@ -478,7 +478,7 @@ def _ledger(settings: Settings) -> Ledger:
 
 
 def _site(settings: Settings) -> LocalSite:
-    return LocalSite(settings, credentials.ensure(settings.secrets))
+    return LocalSite(settings, credentials.require(settings.secrets))
 
 
 def _head() -> str | None:

@@ -71,12 +71,7 @@ def configure(settings: Settings, invalid_share: float | None = None) -> Stack:
 def running(settings: Settings) -> Stack:
     """The stack that runs, as its settings describe it; writes nothing. Raises TransientError when it does not run."""
     Supervisor(settings).require()
-    credentials = made.load(settings.secrets)
-    if credentials is None:
-        raise TerminalError(
-            f"the secrets of the stack in {settings.secrets} are gone",
-            "put them back from a copy, or begin anew with ./scripts/pipeline down --wipe",
-        )
+    credentials = made.require(settings.secrets)
     return _define(settings, install.ensure(settings.cache, settings.maven), credentials)
 
 

@@ -26,7 +26,7 @@ from scripts.commands import doctor as command
 from scripts.doctor import engines, examine, files, flow, machine, topics
 from scripts.doctor.engines import Process, Supervised
 from scripts.doctor.examine import Check
-from scripts.doctor.finding import Finding, Severity, exit_code, failed, ok, one_line, problem, warning
+from scripts.doctor.finding import Finding, Severity, exit_code, failed, ok, problem, warning
 from scripts.doctor.flow import Bulletin, Canvas, Processor, Queue
 from scripts.doctor.machine import Disk, Port, Proxies
 from scripts.doctor.topics import DeadLetters, Progress
@@ -38,6 +38,7 @@ from scripts.stack.launch import boot_id
 from scripts.stack.lock import Artifact
 from scripts.stack.machine import Memory
 from scripts.stack.settings import Settings
+from scripts.stack.wording import one_line
 
 GIB = 1024**3
 MIB = 1024**2

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nifi_flows.errors import TerminalError
+from nifi_flows.errors import TerminalError, TransientError
 from scripts.stack import credentials, install, preflight, stack
 from scripts.stack.engine import Engine
 from scripts.stack.engines import source
@@ -66,7 +66,7 @@ def test_a_description_shows_no_secret(settings: Settings) -> None:
 
 
 def test_to_look_at_a_stack_makes_no_secrets(settings: Settings) -> None:
-    with pytest.raises(TerminalError, match="are gone"):
+    with pytest.raises(TransientError, match="no secrets have been made"):
         stack.running(settings)
     assert not settings.home.exists()
 
