@@ -4,10 +4,10 @@ import json
 
 import typer
 
+from scripts.bench import bench as benchmark
+from scripts.bench import conditions, report
 from scripts.commands import console
 from scripts.stack import settings, stack
-from tests.bench import bench as benchmark
-from tests.bench import conditions, report
 
 
 def bench(output: console.OutputOption = console.Output.text) -> None:

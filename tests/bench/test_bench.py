@@ -1,9 +1,9 @@
 """The benchmark itself, on the real engines and with few users: what it gives, and that it leaves all as it was."""
 
+from scripts.bench import bench
+from scripts.bench.conditions import Conditions
 from scripts.stack import flows
 from scripts.stack import stack as stacks
-from tests.bench import bench
-from tests.bench.conditions import Conditions
 from tests.engines.conftest import LocalStack
 
 FEW = Conditions(

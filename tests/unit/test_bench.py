@@ -12,12 +12,12 @@ from cassandra.cluster import Session
 from rich.console import Console
 
 from nifi_flows.errors import TransientError
+from scripts.bench import bench, report, watch
+from scripts.bench.bench import Benchmark, Result
+from scripts.bench.conditions import Conditions
+from scripts.bench.measure import Latency, Throughput
 from scripts.source import people
 from scripts.stack.stack import Stack
-from tests.bench import bench, report, watch
-from tests.bench.bench import Benchmark, Result
-from tests.bench.conditions import Conditions
-from tests.bench.measure import Latency, Throughput
 
 KEYS = [UUID(int=number) for number in range(1, 7)]
 

@@ -15,7 +15,7 @@ from typer.main import get_command
 from scripts.bootstrap import ROOT, cache_folder
 from scripts.stack.settings import Settings
 
-_FOLDERS = ("nifi_flows", "airflow", "tests")
+_FOLDERS = ("nifi_flows", "airflow", "scripts", "tests")
 DOCUMENTS = sorted([*Path(ROOT).glob("*.md"), *(path for f in _FOLDERS for path in Path(ROOT, f).rglob("*.md"))])
 
 # What each script hands to the command line before its own arguments.

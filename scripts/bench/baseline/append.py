@@ -1,6 +1,6 @@
 """The ceiling of the last hop: rows that are in Spark's memory already, appended to Cassandra.
 
-`python -m tests.bench.baseline.append TABLE USERS ROUNDS` with the Spark configuration of the pipeline's consumer;
+`python -m scripts.bench.baseline.append TABLE USERS ROUNDS` with the Spark configuration of the pipeline's consumer;
 prints the seconds of each round as a JSON array, after one that doesn't count.
 """
 
@@ -10,7 +10,7 @@ import time
 
 from pyspark.sql import SparkSession
 
-from tests.bench.baseline.consumer import session
+from scripts.bench.baseline.consumer import session
 
 # Texts as long as the embedded source's.
 _TEXTS = {

@@ -10,11 +10,11 @@ from uuid import UUID
 
 from cassandra.cluster import Session
 
+from scripts.bench import watch
+from scripts.bench.conditions import Conditions
+from scripts.bench.contenders import Contender
 from scripts.stack import hops, usage
 from scripts.stack.settings import Settings
-from tests.bench import watch
-from tests.bench.conditions import Conditions
-from tests.bench.contenders import Contender
 
 _SAMPLES_A_PAGE = 10  # rows of a throughput page that are waited for
 _THROUGHPUT_POLL = (50, 0.05)  # keys of a poll, seconds between polls

@@ -1,6 +1,6 @@
 """What a good engineer would write for the way from Kafka to Cassandra: a bare Spark job with the tuned connector.
 
-`python -m tests.bench.baseline.consumer TOPIC TABLE CHECKPOINT SCHEMA`, with the brokers and the Spark configuration
+`python -m scripts.bench.baseline.consumer TOPIC TABLE CHECKPOINT SCHEMA`, with the brokers and the Spark configuration
 of the pipeline's consumer in its environment. It decodes and appends: no enrichment, no dead letters, no order of
 writes, no lag for others to see. Ends on SIGTERM.
 """

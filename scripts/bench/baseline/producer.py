@@ -1,6 +1,6 @@
 """What a good engineer would write in NiFi's place: one Python process from HTTP to Kafka.
 
-`python -m tests.bench.baseline.producer`, with a JSON object as the first line of stdin: url, seed, size, pages,
+`python -m scripts.bench.baseline.producer`, with a JSON object as the first line of stdin: url, seed, size, pages,
 interval, brokers, topic, schema_id, schema. It fetches the next page while it works on this one, drops what isn't
 valid, waits until everything is acknowledged and ends with its stdin. No cursor, no retry, no dead letters, no
 receipts: that is what it doesn't cost.

@@ -1,4 +1,4 @@
-"""The embedded source with a clock: `python -m tests.bench.source PORT FILE` writes down when it answered what.
+"""The embedded source with a clock: `python -m scripts.bench.source PORT FILE` writes down when it answered what.
 
 One line of JSON for each page, once its last byte was handed to the kernel: seed, page, asked and answered, in seconds
 since 1970.

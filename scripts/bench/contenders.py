@@ -20,8 +20,7 @@ from confluent_kafka.admin import AdminClient
 from nifi_flows import connection
 from nifi_flows.errors import TerminalError, TransientError
 from scripts.bootstrap import ROOT
-from scripts.commands import audit
-from scripts.stack import flows, names, stack
+from scripts.stack import collect, flows, names, stack
 from scripts.stack.engines import kafka, registry
 from scripts.stack.settings import LOOPBACK
 from scripts.stack.stack import Stack
@@ -82,7 +81,7 @@ class Pipeline:
 
     def settled(self) -> None:
         with connection.connected(self.made.nifi):
-            audit.settle(self.made.settings)
+            collect.settle(self.made.settings)
 
 
 @dataclass
@@ -112,7 +111,7 @@ class Baseline:
             "schema": schema,
         }
         self.settled()
-        producer = _python("tests.bench.baseline.producer", [], {}, self.made, stdin=subprocess.PIPE)
+        producer = _python("scripts.bench.baseline.producer", [], {}, self.made, stdin=subprocess.PIPE)
         assert producer.stdin
         producer.stdin.write(json.dumps(job).encode() + b"\n")
         producer.stdin.flush()
@@ -163,7 +162,7 @@ def baseline(made: Stack, session: Session, source: str, source_pid: int) -> Ite
     """The baseline with a topic and a table of its own; the pipeline's consumer makes room for it and comes back."""
     with spark_free(made), tempfile.TemporaryDirectory() as checkpoint, topic(made) as own, table(session):
         arguments = [own, _TABLE, checkpoint, names.SCHEMAS[names.TOPIC].read_text()]
-        consumer = _python("tests.bench.baseline.consumer", arguments, consumer_environment(made), made)
+        consumer = _python("scripts.bench.baseline.consumer", arguments, consumer_environment(made), made)
         plain = Baseline(made, source, source_pid, consumer, own)
         try:
             _wait_for_stream(made, consumer)
@@ -259,7 +258,7 @@ def source(made: Stack, log: Path) -> Iterator[tuple[str, int]]:
     log.write_text("")
     with socket.create_server((LOOPBACK, 0)) as free:
         port = free.getsockname()[1]
-    process = _python("tests.bench.source", [str(port), str(log)], {}, made)
+    process = _python("scripts.bench.source", [str(port), str(log)], {}, made)
     try:
         deadline = time.monotonic() + 20
         while True:

@@ -16,15 +16,14 @@ from confluent_kafka import Producer
 
 from nifi_flows import connection
 from nifi_flows.errors import TransientError
+from scripts.bench import contenders
+from scripts.bench.conditions import Conditions
+from scripts.bench.contenders import Contender
+from scripts.bench.measure import Latency, Throughput, latency, throughput
 from scripts.bootstrap import ROOT
-from scripts.commands import audit
-from scripts.stack import flows, hops, names
+from scripts.stack import collect, flows, hops, names
 from scripts.stack.engines import cassandra
 from scripts.stack.stack import Stack
-from tests.bench import contenders
-from tests.bench.conditions import Conditions
-from tests.bench.contenders import Contender
-from tests.bench.measure import Latency, Throughput, latency, throughput
 
 _FRAME = 480  # bytes of a user's frame in user_data_topic, on average
 Say = Callable[[str], None]
@@ -98,7 +97,7 @@ def run(made: Stack, conditions: Conditions, say: Say) -> Benchmark:
             try:
                 ours = _measured(contenders.Pipeline(made, url, pid), made, session, log, conditions, say)
                 say("audit")
-                audited = audit.collect(made.settings)
+                audited = collect.collect(made.settings)
                 with contenders.baseline(made, session, url, pid) as plain:
                     theirs = _measured(plain, made, session, log, conditions, say)
                 say("ceilings")
@@ -184,7 +183,7 @@ def _publish_alone(made: Stack, conditions: Conditions) -> float:
 def _append_alone(made: Stack, session: Session, conditions: Conditions) -> float:
     with contenders.spark_free(made), contenders.table(session) as table:
         done = subprocess.run(
-            [sys.executable, "-m", "tests.bench.baseline.append", table, str(conditions.users), str(conditions.runs)],
+            [sys.executable, "-m", "scripts.bench.baseline.append", table, str(conditions.users), str(conditions.runs)],
             cwd=ROOT,
             env={**os.environ, **contenders.consumer_environment(made)},
             capture_output=True,
