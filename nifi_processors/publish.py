@@ -83,7 +83,7 @@ class DeadLetter:
 
 
 @dataclass(frozen=True)
-class Sorted:
+class Partitioned:
     """A page's records, each in one of two places. keys: how many distinct ids the messages have."""
 
     messages: list[Message]
@@ -95,7 +95,7 @@ class Sorted:
         return len(self.messages) + len(self.invalid)
 
 
-def sort(found: Iterable[Record], fetch: Fetch, flow_version: str, schema_id: int) -> Sorted:
+def partition(found: Iterable[Record], fetch: Fetch, flow_version: str, schema_id: int) -> Partitioned:
     """Frames of the valid records, dead letters of the others, both in the order of the page."""
     encode = encoder(contract("user"), schema_id)
     messages: list[Message] = []
@@ -118,10 +118,10 @@ def sort(found: Iterable[Record], fetch: Fetch, flow_version: str, schema_id: in
                 continue
             why = ["too_large"]
         invalid.append(DeadLetter(why, position, bytes(record)))
-    return Sorted(messages, invalid, len({key for key, _ in messages}))
+    return Partitioned(messages, invalid, len({key for key, _ in messages}))
 
 
-def receipt(fetch: Fetch, found: Sorted, flow_version: str) -> dict[str, Any]:
+def receipt(fetch: Fetch, found: Partitioned, flow_version: str) -> dict[str, Any]:
     """What the page receipt says, as page_receipt.avsc has it."""
     return {
         "id": fetch.origin,
@@ -138,12 +138,12 @@ def receipt(fetch: Fetch, found: Sorted, flow_version: str) -> dict[str, Any]:
     }
 
 
-def publish_page(content: bytes, fetch: Fetch, flow_version: str, topic: str, outlet: Outlet) -> Sorted:
+def publish_page(content: bytes, fetch: Fetch, flow_version: str, topic: str, outlet: Outlet) -> Partitioned:
     """Publish the valid records of a page, then its receipt; returns after Kafka acknowledged all of it.
 
     Raises PageRefused when content is no page of users, and ProcessorError when a record may not have arrived.
     """
-    found = sort(records(content, fetch.number), fetch, flow_version, outlet.schema_id(topic, "user"))
+    found = partition(records(content, fetch.number), fetch, flow_version, outlet.schema_id(topic, "user"))
     outlet.send(topic, found.messages, headers=[("page", fetch.origin.encode())])
     pages = f"{topic}.pages"
     encode = encoder(contract("page_receipt"), outlet.schema_id(pages, "page_receipt"))

@@ -11,13 +11,13 @@ from nifi_flows.lint import config as configs
 from nifi_flows.lint import identity, layout, parameters, python_processors, target, values, wiring
 from nifi_flows.lint.config import Config
 from nifi_flows.lint.finding import Finding, Severity
-from nifi_flows.lint.rule import Rule, Told
+from nifi_flows.lint.rule import Rule, Violation
 from nifi_flows.lint.subject import Subject
 
 __all__ = ["RULES", "Config", "Finding", "Severity", "lint", "lint_file", "load_config"]
 
 
-def _never(_: Subject) -> Iterator[Told]:
+def _never(_: Subject) -> Iterator[Violation]:
     """What reading the file or the excuses finds, before or after the rules."""
     return iter(())
 
@@ -54,7 +54,7 @@ def lint(
     that need what is not given do not run. A definition of another shape than NiFi's has findings of that alone.
     """
     if broken := list(definitions.malformed(definition)):
-        return [_finding(_UNREADABLE, Told(where, complaint, definitions.AGAIN)) for where, complaint in broken]
+        return [_finding(_UNREADABLE, Violation(where, complaint, definitions.AGAIN)) for where, complaint in broken]
     read = python_processors.read(processors) if processors is not None else None
     subject = Subject(definition, config.options, previous, inventory, read, environments_values)
     rules = [rule for rule in RULES if rule.code not in config.off and rule.runs(subject)]
@@ -70,7 +70,7 @@ def lint_file(path: Path, config: Config, **given: Any) -> list[Finding]:
     try:
         definition = definitions.outline(definitions.text(path), str(path))
     except TerminalError as error:
-        return [_finding(_UNREADABLE, Told(path.name, str(error), error.remedy))]
+        return [_finding(_UNREADABLE, Violation(path.name, str(error), error.remedy))]
     return lint(definition, config, **given)
 
 
@@ -83,8 +83,8 @@ def _stale(config: Config, found: list[Finding], ran: set[str]) -> Iterator[Find
     for excuse in config.excuses:
         if excuse.code in ran and not any(excuse.covers(finding) for finding in found):
             message = f"the excuse of {excuse.code} at {excuse.where!r} fits nothing"
-            yield _finding(_STALE, Told(config.where, message, "remove it, or correct where it counts"))
+            yield _finding(_STALE, Violation(config.where, message, "remove it, or correct where it counts"))
 
 
-def _finding(rule: Rule, told: Told) -> Finding:
+def _finding(rule: Rule, told: Violation) -> Finding:
     return Finding(rule.code, rule.name, told.where, told.message, told.remedy, rule.severity)

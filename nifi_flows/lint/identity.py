@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from nifi_flows.lint.finding import Severity
-from nifi_flows.lint.rule import Rule, Told
+from nifi_flows.lint.rule import Rule, Violation
 from nifi_flows.lint.subject import Subject, parts
 
 
-def duplicate(subject: Subject) -> Iterator[Told]:
+def duplicate(subject: Subject) -> Iterator[Violation]:
     places: dict[str, list[tuple[str, ...]]] = {}
     for group in subject.groups:
         places.setdefault(str(group.contents["identifier"]), []).append(group.identifiers[:-1])
@@ -16,7 +16,9 @@ def duplicate(subject: Subject) -> Iterator[Told]:
     for part in subject.parts:
         if sum(_one_way(place, part.group.identifiers) for place in places[part.identifier]) > 1:
             message = f"shares its identifier {part.identifier} with another component"
-            yield Told(part.where, message, "give it one of its own, or copy it on the canvas instead of in the file")
+            yield Violation(
+                part.where, message, "give it one of its own, or copy it on the canvas instead of in the file"
+            )
 
 
 def _one_way(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
@@ -24,16 +26,16 @@ def _one_way(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
     return all(a == b for a, b in zip(one, other, strict=False))
 
 
-def changed_type(subject: Subject) -> Iterator[Told]:
+def changed_type(subject: Subject) -> Iterator[Violation]:
     before = {part.identifier: part for part in parts(subject.previous or {})}
     for part in subject.of("processors", "controllerServices"):
         old = before.get(part.identifier)
         if old is not None and old.type != part.type:
             message = f"was a {old.simple_type} and is a {part.simple_type}, under the same identifier"
-            yield Told(part.where, message, "give it a new identifier: NiFi keeps the old type, and says nothing")
+            yield Violation(part.where, message, "give it a new identifier: NiFi keeps the old type, and says nothing")
 
 
-def mixed_versions(subject: Subject) -> Iterator[Told]:
+def mixed_versions(subject: Subject) -> Iterator[Violation]:
     versions: dict[tuple[str, str], dict[str, str]] = {}
     for part in subject.of("processors", "controllerServices"):
         found = part.bundle
@@ -43,7 +45,7 @@ def mixed_versions(subject: Subject) -> Iterator[Told]:
         if len(seen) > 1:
             told = "; ".join(f"{version} ({where})" for version, where in sorted(seen.items()))
             root = subject.groups[0].name
-            yield Told(f"{root} / {artifact}", f"is used in {len(seen)} versions: {told}", "take one for all")
+            yield Violation(f"{root} / {artifact}", f"is used in {len(seen)} versions: {told}", "take one for all")
 
 
 RULES = (

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from nifi_flows.lint.finding import Severity
-from nifi_flows.lint.rule import Rule, Told
+from nifi_flows.lint.rule import Rule, Violation
 from nifi_flows.lint.subject import Subject
 
 # As NiFi 2.3 draws them, in the canvas' units: width, height.
@@ -18,16 +18,16 @@ _SIZES = {
 _GRID = 8  # components snap to it; less than that hides nothing
 
 
-def unnamed(subject: Subject) -> Iterator[Told]:
+def unnamed(subject: Subject) -> Iterator[Violation]:
     for part in subject.of("processors", "controllerServices", "inputPorts", "outputPorts"):
         name = part.name.strip()
         if not name:
-            yield Told(part.where, "it has no name", "name it by what it is for")
+            yield Violation(part.where, "it has no name", "name it by what it is for")
         elif part.kind == "processors" and name == part.simple_type:
-            yield Told(part.where, "has the name of its type only", "name it by what it does here")
+            yield Violation(part.where, "has the name of its type only", "name it by what it does here")
 
 
-def overlap(subject: Subject) -> Iterator[Told]:
+def overlap(subject: Subject) -> Iterator[Violation]:
     for group in subject.groups:
         boxes = sorted(_boxes(group.contents))
         for at, (_, top, right, bottom, name) in enumerate(boxes):
@@ -35,7 +35,7 @@ def overlap(subject: Subject) -> Iterator[Told]:
                 if left > right - _GRID:
                     break  # they are sorted from left to right
                 if min(bottom, other_bottom) - max(top, other_top) >= _GRID:
-                    yield Told(f"{group.name} / {other}", f"lies over {name!r} on the canvas", "move one of them")
+                    yield Violation(f"{group.name} / {other}", f"lies over {name!r} on the canvas", "move one of them")
 
 
 def _boxes(contents: object) -> Iterator[tuple[float, float, float, float, str]]:

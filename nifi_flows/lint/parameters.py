@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nifi_flows.lint.finding import Severity
-from nifi_flows.lint.rule import Rule, Told
+from nifi_flows.lint.rule import Rule, Violation
 from nifi_flows.lint.subject import Part, Subject
 
 # NiFi reads ## before a brace as an escaped #, so an even number of them is no reference.
@@ -50,7 +50,7 @@ def _inherited(contexts: Mapping[str, Any], name: str) -> list[str]:
     return found
 
 
-def undefined(subject: Subject) -> Iterator[Told]:
+def undefined(subject: Subject) -> Iterator[Violation]:
     contexts = _contexts(subject)
     defined = {
         name: {p["name"] for one in _inherited(contexts, name) for p in contexts[one].get("parameters") or []}
@@ -61,16 +61,16 @@ def undefined(subject: Subject) -> Iterator[Told]:
         where = f"{part.where} / {name}"
         if not bound:
             message = f"refers to #{{{parameter}}}, but {part.group.name!r} has no parameter context"
-            yield Told(where, message, "give the group a parameter context")
+            yield Violation(where, message, "give the group a parameter context")
         elif bound not in contexts:
             message = f"refers to #{{{parameter}}}, but the parameter context {bound!r} is not in the flow"
-            yield Told(where, message, "export the flow again, with its parameter context")
+            yield Violation(where, message, "export the flow again, with its parameter context")
         elif parameter not in defined[bound]:
             message = f"refers to #{{{parameter}}}, which is not in the parameter context {bound!r}"
-            yield Told(where, message, "declare it, or correct the name")
+            yield Violation(where, message, "declare it, or correct the name")
 
 
-def unused(subject: Subject) -> Iterator[Told]:
+def unused(subject: Subject) -> Iterator[Violation]:
     contexts = _contexts(subject)
     used: set[tuple[str, str]] = set()
     for part, parameter in _used(subject):
@@ -79,10 +79,10 @@ def unused(subject: Subject) -> Iterator[Told]:
     for context, declared in subject.parameters:
         name = declared["name"]
         if (context, name) not in used and not declared.get("provided"):
-            yield Told(f"parameters / {context} / {name}", "is used nowhere in the flow", "remove it")
+            yield Violation(f"parameters / {context} / {name}", "is used nowhere in the flow", "remove it")
 
 
-def without_value(subject: Subject) -> Iterator[Told]:
+def without_value(subject: Subject) -> Iterator[Violation]:
     values = subject.values or {}
     declared = set()
     for context, parameter in subject.parameters:
@@ -90,10 +90,10 @@ def without_value(subject: Subject) -> Iterator[Told]:
         declared.add(name)
         if parameter.get("value") is None and values.get(name) is None and not parameter.get("provided"):
             where = f"parameters / {context} / {name}"
-            yield Told(where, "has no value in this environment", "set it in the environment")
+            yield Violation(where, "has no value in this environment", "set it in the environment")
     for name in sorted(set(values) - declared):
         message = "is set by the environment, but the flow has no such parameter"
-        yield Told(f"parameters / {name}", message, "correct the name, or remove it from the environment")
+        yield Violation(f"parameters / {name}", message, "correct the name, or remove it from the environment")
 
 
 RULES = (

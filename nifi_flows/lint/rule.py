@@ -8,7 +8,7 @@ from nifi_flows.lint.finding import Severity
 from nifi_flows.lint.subject import Subject
 
 
-class Told(NamedTuple):
+class Violation(NamedTuple):
     """What a rule says of one place; see Finding."""
 
     where: str
@@ -23,7 +23,7 @@ class Rule:
     code: str
     name: str
     reason: str
-    check: Callable[[Subject], Iterator[Told]]
+    check: Callable[[Subject], Iterator[Violation]]
     severity: Severity = Severity.error
     needs: str | None = None
 

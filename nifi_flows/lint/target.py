@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 from nifi_flows.inventory import Inventory
 from nifi_flows.lint.finding import Severity
-from nifi_flows.lint.rule import Rule, Told
+from nifi_flows.lint.rule import Rule, Violation
 from nifi_flows.lint.subject import Part, Subject
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def unknown_type(subject: Subject) -> Iterator[Told]:
+def unknown_type(subject: Subject) -> Iterator[Violation]:
     inventory = subject.inventory
     assert isinstance(inventory, Inventory)
     for part in _typed(subject):
@@ -20,15 +20,15 @@ def unknown_type(subject: Subject) -> Iterator[Told]:
             continue
         if not offered:
             message = f"NiFi {inventory.nifi} has no {part.simple_type}"
-            yield Told(part.where, message, f"install {part.bundle} there, or take another type")
+            yield Violation(part.where, message, f"install {part.bundle} there, or take another type")
         elif part.bundle not in offered:
             message = f"{part.simple_type} is in {_listed(offered)} there, not in {part.bundle}"
             again = f"export the flow from a NiFi {inventory.nifi}, not {part.bundle.version}, or install"
             remedy = again if part.bundle.group == "org.apache.nifi" else "install"
-            yield Told(part.where, message, f"{remedy} {part.bundle} there")
+            yield Violation(part.where, message, f"{remedy} {part.bundle} there")
 
 
-def unknown_property(subject: Subject) -> Iterator[Told]:
+def unknown_property(subject: Subject) -> Iterator[Violation]:
     for part in _typed(subject):
         defined = subject.defined(part)
         if defined is None or defined.dynamic:
@@ -36,10 +36,10 @@ def unknown_property(subject: Subject) -> Iterator[Told]:
         known = {name for one in defined.properties for name in one.names}
         for name in sorted(set(part.properties) - known):
             message = f"{part.simple_type} has no property {name!r}"
-            yield Told(f"{part.where} / {name}", message, f"it has {_listed(sorted(known)) or 'none'}")
+            yield Violation(f"{part.where} / {name}", message, f"it has {_listed(sorted(known)) or 'none'}")
 
 
-def not_allowed(subject: Subject) -> Iterator[Told]:
+def not_allowed(subject: Subject) -> Iterator[Violation]:
     for part in _typed(subject):
         for name, value in part.properties.items():
             known = subject.property(part, name)
@@ -47,17 +47,17 @@ def not_allowed(subject: Subject) -> Iterator[Told]:
                 continue
             if value not in known.allowed:
                 message = f"{value!r} is not among the values that it takes"
-                yield Told(f"{part.where} / {name}", message, f"take one of {_listed(known.allowed)}")
+                yield Violation(f"{part.where} / {name}", message, f"take one of {_listed(known.allowed)}")
 
 
-def missing_property(subject: Subject) -> Iterator[Told]:
+def missing_property(subject: Subject) -> Iterator[Violation]:
     for part in _typed(subject):
         defined = subject.defined(part)
         for one in defined.properties if defined else ():
             if one.required and one.default is None and not one.conditional:
                 value = next((part.properties[name] for name in one.names if name in part.properties), None)
                 if value is None and not _sensitive(part, one.names):
-                    yield Told(f"{part.where} / {one.names[0]}", "is required, but has no value", "set it")
+                    yield Violation(f"{part.where} / {one.names[0]}", "is required, but has no value", "set it")
 
 
 def _sensitive(part: Part, names: tuple[str, ...]) -> bool:
@@ -66,7 +66,7 @@ def _sensitive(part: Part, names: tuple[str, ...]) -> bool:
     return any((told.get(name) or {}).get("sensitive") for name in names)
 
 
-def missing_service(subject: Subject) -> Iterator[Told]:
+def missing_service(subject: Subject) -> Iterator[Violation]:
     external = set(subject.flow.get("externalControllerServices") or {})
     for part in _typed(subject):
         above = {service.identifier for service in subject.of("controllerServices") if _holds(service, part)}
@@ -76,7 +76,7 @@ def missing_service(subject: Subject) -> Iterator[Told]:
             service = (known and known.service) or (told.get(name) or {}).get("identifiesControllerService") is True
             if service and _UUID.fullmatch(value) and value not in above | external:
                 message = "names a controller service that is neither in its group nor above it"
-                yield Told(
+                yield Violation(
                     f"{part.where} / {name}", message, "add the service to the flow, or choose one that is there"
                 )
 
@@ -86,23 +86,25 @@ def _holds(service: Part, part: Part) -> bool:
     return part.group.path[: len(service.group.path)] == service.group.path
 
 
-def python_contract(subject: Subject) -> Iterator[Told]:
+def python_contract(subject: Subject) -> Iterator[Violation]:
     for found in (subject.processors or {}).values():
         for complaint in found.complaints:
-            yield Told(f"processors / {found.file}", complaint, "NiFi reads the class as syntax: write it as literals")
+            yield Violation(
+                f"processors / {found.file}", complaint, "NiFi reads the class as syntax: write it as literals"
+            )
 
 
-def python_version(subject: Subject) -> Iterator[Told]:
+def python_version(subject: Subject) -> Iterator[Violation]:
     for part in subject.of("processors"):
         if not part.bundle.python:
             continue
         ours = subject.ours(part)
         if ours is None:
             message = f"no file of ours has the class {part.type}"
-            yield Told(part.where, message, f"there are {_listed(sorted(subject.processors or {}))}")
+            yield Violation(part.where, message, f"there are {_listed(sorted(subject.processors or {}))}")
         elif ours.version and ours.version != part.bundle.version:
             message = f"is {part.type} {part.bundle.version}, but {ours.file} has {ours.version}"
-            yield Told(part.where, message, "export the flow again, with the version of the class")
+            yield Violation(part.where, message, "export the flow again, with the version of the class")
 
 
 def _typed(subject: Subject) -> Iterator[Part]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from nifi_flows.lint import secrets
 from nifi_flows.lint.finding import Severity
-from nifi_flows.lint.rule import Rule, Told
+from nifi_flows.lint.rule import Rule, Violation
 from nifi_flows.lint.subject import Part, Subject
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?=[A-Za-z0-9]))*"
@@ -27,12 +27,12 @@ _EXPRESSIONS = re.compile("Evaluate(JsonPath|XPath|XQuery)|ExtractText|QueryReco
 _ELSEWHERE = re.compile(r"HDFS|SFTP|FTP|SMB|Samba|Hive|Iceberg|Jolt|XPath|XQuery")
 
 
-def address(subject: Subject) -> Iterator[Told]:
+def address(subject: Subject) -> Iterator[Violation]:
     for part, name, value in _set_here(subject):
         binds = _BINDS.fullmatch(part.simple_type) and not secrets.URL.match(value)
         if not binds and not _NAMESPACE.search(name) and _names_host(name, value):
             message = "names a host by itself, which is another one in another environment"
-            yield Told(f"{part.where} / {name}", message, "make it a parameter: #{...}")
+            yield Violation(f"{part.where} / {name}", message, "make it a parameter: #{...}")
 
 
 def _names_host(name: str, value: str) -> bool:
@@ -49,34 +49,34 @@ def _names_host(name: str, value: str) -> bool:
     return bool(_ADDRESS_KEY.search(name) or _LOCAL.fullmatch(found[1]))
 
 
-def secret(subject: Subject) -> Iterator[Told]:
+def secret(subject: Subject) -> Iterator[Violation]:
     named = re.compile(subject.options.secret)
     for part, name, value in _set_here(subject):
         looked_for = _EXPRESSIONS.fullmatch(part.simple_type) and not secrets.shows(value)
         if secrets.holds(name, value, named) and not looked_for and value not in subject.services:
-            yield Told(f"{part.where} / {name}", "holds a secret in plain text", _HIDE)
+            yield Violation(f"{part.where} / {name}", "holds a secret in plain text", _HIDE)
     for context, parameter in subject.parameters:
         name = str(parameter.get("name"))
         if not parameter.get("sensitive") and secrets.holds(name, str(parameter.get("value") or ""), named):
             message = "holds a secret, but is no sensitive parameter"
-            yield Told(f"parameters / {context} / {name}", message, _HIDE)
+            yield Violation(f"parameters / {context} / {name}", message, _HIDE)
 
 
 _HIDE = "make it a sensitive parameter with its value outside git, and change the secret: it is known now"
 
 
-def sensitive_value(subject: Subject) -> Iterator[Told]:
+def sensitive_value(subject: Subject) -> Iterator[Violation]:
     for context, parameter in subject.parameters:
         if parameter.get("sensitive") and parameter.get("value"):
             where = f"parameters / {context} / {parameter.get('name')}"
-            yield Told(where, "is sensitive, but its value is in the file", _HIDE)
+            yield Violation(where, "is sensitive, but its value is in the file", _HIDE)
 
 
-def path(subject: Subject) -> Iterator[Told]:
+def path(subject: Subject) -> Iterator[Violation]:
     for part, name, value in _set_here(subject):
         if secrets.PATH.match(value) and "\n" not in value.strip() and not _ELSEWHERE.search(part.simple_type):
             message = "is a fixed path, which another machine may not have"
-            yield Told(f"{part.where} / {name}", message, "make it a parameter: #{...}")
+            yield Violation(f"{part.where} / {name}", message, "make it a parameter: #{...}")
 
 
 def _set_here(subject: Subject) -> Iterator[tuple[Part, str, str]]:

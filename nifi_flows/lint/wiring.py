@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from nifi_flows.inventory import ALLOWED, FORBIDDEN, REQUIRED
 from nifi_flows.lint.finding import Severity
-from nifi_flows.lint.rule import Rule, Told
+from nifi_flows.lint.rule import Rule, Violation
 from nifi_flows.lint.subject import Part, Subject, end_name
 
 # Of NiFi's own processors, some that do nothing without input, for when no inventory says it of all.
@@ -27,7 +27,7 @@ _ROUTE, _BY_NAME = "org.apache.nifi.processors.standard.RouteOnAttribute", "Rout
 _CONNECT = "connect it, or end it on the processor's Relationships tab"
 
 
-def dangling(subject: Subject) -> Iterator[Told]:
+def dangling(subject: Subject) -> Iterator[Violation]:
     for connection in subject.of("connections"):
         for end in ("source", "destination"):
             told = connection.told.get(end) or {}
@@ -36,13 +36,13 @@ def dangling(subject: Subject) -> Iterator[Told]:
             part = subject.end(connection, end)
             if part is None:
                 message = f"its {end} {end_name(connection.told, end)!r} is not in the flow"
-                yield Told(connection.where, message, "export the flow again, or remove the connection")
+                yield Violation(connection.where, message, "export the flow again, or remove the connection")
             elif told.get("groupId") not in (None, part.group.contents["identifier"]):
                 message = f"its {end} {part.name!r} is in {part.group.name!r}, not in the group that it names"
-                yield Told(connection.where, message, "export the flow again")
+                yield Violation(connection.where, message, "export the flow again")
 
 
-def no_back_pressure(subject: Subject) -> Iterator[Told]:
+def no_back_pressure(subject: Subject) -> Iterator[Violation]:
     for connection in subject.of("connections"):
         told = connection.told
         for key, what in (
@@ -56,18 +56,18 @@ def no_back_pressure(subject: Subject) -> Iterator[Told]:
                 message = f"has no limit to {what}"
             else:
                 continue
-            yield Told(connection.where, message, "set its back-pressure threshold to what may wait there")
+            yield Violation(connection.where, message, "set its back-pressure threshold to what may wait there")
 
 
-def expiration(subject: Subject) -> Iterator[Told]:
+def expiration(subject: Subject) -> Iterator[Violation]:
     for connection in subject.of("connections"):
         period = str(connection.told.get("flowFileExpiration") or "0 sec")
         if not re.match(r"\s*0+(\.0+)?(\s|[A-Za-z]|$)", period):
             message = f"drops what waits longer than {period}"
-            yield Told(connection.where, message, "set its FlowFile expiration to 0 sec")
+            yield Violation(connection.where, message, "set its FlowFile expiration to 0 sec")
 
 
-def loss(subject: Subject) -> Iterator[Told]:
+def loss(subject: Subject) -> Iterator[Violation]:
     lossy = re.compile(subject.options.lossy)
     for processor in subject.of("processors"):
         connected = _connected(subject, processor)
@@ -75,7 +75,7 @@ def loss(subject: Subject) -> Iterator[Told]:
             if lossy.search(_words(name)) and name not in connected and _may_lose(subject, processor, name):
                 where = f"{processor.where} / {name}"
                 message = f"what goes to {name!r} ends here, and is gone"
-                yield Told(where, message, "connect it to where it waits or is kept, or excuse it in lint.toml")
+                yield Violation(where, message, "connect it to where it waits or is kept, or excuse it in lint.toml")
 
 
 def _may_lose(subject: Subject, processor: Part, relationship: str) -> bool:
@@ -97,7 +97,7 @@ def _words(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])|[_./-]", " ", name)
 
 
-def loose(subject: Subject) -> Iterator[Told]:
+def loose(subject: Subject) -> Iterator[Violation]:
     for processor in subject.of("processors"):
         known = _relationships(subject, processor)
         if known is None:
@@ -105,10 +105,10 @@ def loose(subject: Subject) -> Iterator[Told]:
         goes = _connected(subject, processor) | set(processor.listed("autoTerminatedRelationships"))
         for name in sorted(known - goes):
             message = f"its relationship {name!r} goes nowhere, so NiFi will not start it"
-            yield Told(f"{processor.where} / {name}", message, _CONNECT)
+            yield Violation(f"{processor.where} / {name}", message, _CONNECT)
 
 
-def unknown_relationship(subject: Subject) -> Iterator[Told]:
+def unknown_relationship(subject: Subject) -> Iterator[Violation]:
     for processor in subject.of("processors"):
         known = _relationships(subject, processor)
         if known is None:
@@ -119,7 +119,7 @@ def unknown_relationship(subject: Subject) -> Iterator[Told]:
                       for name in processor.listed(key)}  # fmt: skip
         for name in sorted(named - known):
             message = f"has no relationship {name!r}; it has {', '.join(sorted(known))}"
-            yield Told(f"{processor.where} / {name}", message, "take one that it has")
+            yield Violation(f"{processor.where} / {name}", message, "take one that it has")
 
 
 def _connected(subject: Subject, processor: Part) -> set[str]:
@@ -145,7 +145,7 @@ def _input(subject: Subject, processor: Part) -> str | None:
     return REQUIRED if needs else None
 
 
-def unreachable(subject: Subject) -> Iterator[Told]:
+def unreachable(subject: Subject) -> Iterator[Violation]:
     for part in subject.of("processors", "funnels", "outputPorts", "inputPorts"):
         if subject.fed(part) or part.identifier in subject.remote:
             continue
@@ -154,10 +154,10 @@ def unreachable(subject: Subject) -> Iterator[Told]:
         outside = len(part.group.path) == 1 or part.told.get("allowRemoteAccess")
         if part.kind == "inputPorts" and (outside or part.told.get("portFunction") == "FAILURE"):
             continue
-        yield Told(part.where, "nothing leads to it, so it never does anything", "connect it, or remove it")
+        yield Violation(part.where, "nothing leads to it, so it never does anything", "connect it, or remove it")
 
 
-def dead_end(subject: Subject) -> Iterator[Told]:
+def dead_end(subject: Subject) -> Iterator[Violation]:
     for part in subject.of("processors", "funnels", "outputPorts", "inputPorts"):
         if not subject.fed(part) and part.kind != "inputPorts":  # it is unreachable, or a source
             continue
@@ -169,7 +169,7 @@ def dead_end(subject: Subject) -> Iterator[Told]:
             continue
         if part.kind == "funnels" and _keeps_failures(subject, part):
             continue
-        yield Told(part.where, "nothing leaves it: what comes in stays in front of it", "connect it, or remove it")
+        yield Violation(part.where, "nothing leaves it: what comes in stays in front of it", "connect it, or remove it")
 
 
 def _keeps_failures(subject: Subject, funnel: Part) -> bool:
@@ -187,25 +187,25 @@ def _goes_on(subject: Subject, processor: Part) -> bool:
     return bool(processor.type.startswith(_OWN) and _NEED_INPUT.fullmatch(processor.simple_type))
 
 
-def wrong_input(subject: Subject) -> Iterator[Told]:
+def wrong_input(subject: Subject) -> Iterator[Violation]:
     for processor in subject.of("processors"):
         if _input(subject, processor) == FORBIDDEN and subject.into.get(processor.key):
             message = f"{processor.simple_type} takes no input, but a connection leads to it"
-            yield Told(processor.where, message, "remove the connection")
+            yield Violation(processor.where, message, "remove the connection")
 
 
-def disabled(subject: Subject) -> Iterator[Told]:
+def disabled(subject: Subject) -> Iterator[Violation]:
     for part in subject.of("processors", "inputPorts", "outputPorts"):
         if part.told.get("scheduledState") == "DISABLED":
-            yield Told(part.where, "it is disabled: it will not be started", "enable it, or remove it")
+            yield Violation(part.where, "it is disabled: it will not be started", "enable it, or remove it")
 
 
-def busy(subject: Subject) -> Iterator[Told]:
+def busy(subject: Subject) -> Iterator[Violation]:
     for processor in subject.of("processors"):
         strategy = processor.told.get("schedulingStrategy")
         if strategy == "EVENT_DRIVEN":
             message = "is driven by events, which NiFi 2 no longer knows"
-            yield Told(processor.where, message, "schedule it by timer")
+            yield Violation(processor.where, message, "schedule it by timer")
             continue
         period = str(processor.told.get("schedulingPeriod") or "")
         if strategy != "TIMER_DRIVEN" or not re.match(r"\s*0+(\.0+)?(\s|[A-Za-z]|$)", period):
@@ -215,16 +215,16 @@ def busy(subject: Subject) -> Iterator[Told]:
         ours = subject.ours(processor)
         if source and (known or (ours and ours.definition.input == FORBIDDEN)):
             message = "starts again as soon as it has ended, as fast as the machine can"
-            yield Told(processor.where, message, "give it a run schedule, such as 1 sec")
+            yield Violation(processor.where, message, "give it a run schedule, such as 1 sec")
 
 
-def unnamed_connection(subject: Subject) -> Iterator[Told]:
+def unnamed_connection(subject: Subject) -> Iterator[Violation]:
     between = Counter(_label(connection) for connection in subject.of("connections"))
     for connection in subject.of("connections"):
         if between[_label(connection)] > 1 and not connection.name.strip():
             source, destination = (end_name(connection.told, end) for end in ("source", "destination"))
             message = f"is one of several from {source!r} to {destination!r}, and has no name"
-            yield Told(connection.where, message, "name each of them by what it carries")
+            yield Violation(connection.where, message, "name each of them by what it carries")
 
 
 def _label(connection: Part) -> tuple[object, ...]:

@@ -8,12 +8,12 @@ from nifiapi.properties import ProcessContext, PropertyDescriptor, StandardValid
 from nifiapi.relationship import Relationship
 
 from nifi_processors.errors import ProcessorError
-from nifi_processors.held import Held
+from nifi_processors.lazy import Lazy
 from nifi_processors.outlet import KafkaOutlet
 from nifi_processors.publish import ATTRIBUTES, MAX_DEAD_LETTER_BYTES, Fetch, publish_dead_letters
-from nifi_processors.transfer import quicken
+from nifi_processors.py4j_bytes import register_bytes_converter
 
-quicken()
+register_bytes_converter()
 
 
 class PublishDeadLetters(FlowFileTransform):
@@ -61,7 +61,7 @@ class PublishDeadLetters(FlowFileTransform):
     relationships = [Relationship("success", "Every invalid user of the page is a dead letter in Kafka")]
 
     def __init__(self, **kwargs: object) -> None:
-        self._outlet: Held[KafkaOutlet] = Held()
+        self._outlet: Lazy[KafkaOutlet] = Lazy()
 
     def getPropertyDescriptors(self) -> list[PropertyDescriptor]:
         return self.property_descriptors

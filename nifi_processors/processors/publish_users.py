@@ -8,13 +8,13 @@ from nifiapi.properties import ProcessContext, PropertyDescriptor, StandardValid
 from nifiapi.relationship import Relationship
 
 from nifi_processors.errors import PageRefused, ProcessorError
-from nifi_processors.held import Held
+from nifi_processors.lazy import Lazy
 from nifi_processors.outlet import KafkaOutlet
 from nifi_processors.page import MAX_BYTES
 from nifi_processors.publish import ATTRIBUTES, Fetch, publish_page
-from nifi_processors.transfer import quicken
+from nifi_processors.py4j_bytes import register_bytes_converter
 
-quicken()
+register_bytes_converter()
 
 
 class PublishUsers(FlowFileTransform):
@@ -67,7 +67,7 @@ class PublishUsers(FlowFileTransform):
     ]
 
     def __init__(self, **kwargs: object) -> None:
-        self._outlet: Held[KafkaOutlet] = Held()
+        self._outlet: Lazy[KafkaOutlet] = Lazy()
 
     def getPropertyDescriptors(self) -> list[PropertyDescriptor]:
         return self.property_descriptors

@@ -20,7 +20,7 @@ from nifi_flows.lint.python_processors import check_discovery
 from nifi_processors import bundle
 from nifi_processors.contract import contract
 from nifi_processors.errors import DeliveryError
-from nifi_processors.transfer import quicken
+from nifi_processors.py4j_bytes import register_bytes_converter
 from tests.nifi_harness import FAKE, FakeFlowFile, FakeLogger, context
 
 PROCESSORS = {"pull_run": "PullRun", "publish_users": "PublishUsers", "publish_dead_letters": "PublishDeadLetters"}
@@ -298,12 +298,12 @@ def test_bytes_come_over_nifis_bridge_as_they_are(monkeypatch: pytest.MonkeyPatc
     protocol: Any = importlib.import_module("py4j.protocol")
     monkeypatch.setattr(protocol, "OUTPUT_CONVERTER", dict(protocol.OUTPUT_CONVERTER))
     for content in (b"", bytes(range(256)) * 300):
-        quicken()
+        register_bytes_converter()
         answer = "y" + protocol.BYTES_TYPE + protocol.encode_bytearray(content)
         received = protocol.get_return_value(answer, None)
         assert received == content and type(received) is bytes
     converter = protocol.OUTPUT_CONVERTER[protocol.BYTES_TYPE]
-    assert converter.__module__ == "nifi_processors.transfer"
+    assert converter.__module__ == "nifi_processors.py4j_bytes"
 
 
 # --- PublishDeadLetters -----------------------------------------------------------------------------------------------

@@ -22,9 +22,9 @@ from nifi_processors.page import records
 from nifi_processors.publish import (
     DeadLetter,
     Fetch,
+    partition,
     publish_dead_letters,
     publish_page,
-    sort,
 )
 
 FETCH = Fetch("randomuser", "seed-1", 100, 7, 1_700_000_000_000_000)
@@ -99,7 +99,7 @@ def test_records_are_the_exact_bytes() -> None:
 def test_one_malformed_record_does_not_cost_the_page(bad: bytes) -> None:
     content = page(VALID, b" " + bad + b"\n", b'{"c":[{},[1,2]],"d":"\\"]}"}')
     assert slices(content) == [VALID, bad, b'{"c":[{},[1,2]],"d":"\\"]}"}']
-    found = sort(records(content, 7), FETCH, "v1", 1)
+    found = partition(records(content, 7), FETCH, "v1", 1)
     assert found.invalid[0].reasons == ["not_json"]
     assert len(found.messages) == 1
 
@@ -154,7 +154,7 @@ def test_a_page_need_not_name_itself(info: bytes) -> None:
 
 
 def test_a_frame_is_a_zero_byte_the_schema_id_and_avro() -> None:
-    found = sort([VALID], FETCH, "v1", 258)
+    found = partition([VALID], FETCH, "v1", 258)
     [(key, frame)] = found.messages
     assert key == KEY.encode()
     assert frame == (
@@ -181,7 +181,7 @@ def test_frames_are_what_fastavro_writes(data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("size", [1, 63, 64, 255, 256, 299, 8191, 8192, 500_000])
 def test_texts_of_every_length_are_framed(size: int) -> None:
-    found = sort([VALID.replace(b"Ana", b"A" * size)], FETCH, "v1", 1)
+    found = partition([VALID.replace(b"Ana", b"A" * size)], FETCH, "v1", 1)
     assert decoded("user", found.messages[0][1])["first_name"] == "A" * size
 
 
@@ -200,7 +200,7 @@ def _values(type_: Any) -> st.SearchStrategy[Any]:
 
 
 def test_each_record_carries_its_own_event_time() -> None:
-    found = sort([VALID, b"{}", VALID], FETCH, "v1", 1)
+    found = partition([VALID, b"{}", VALID], FETCH, "v1", 1)
     users = [decoded("user", frame) for _, frame in found.messages]
     assert [user["event_time"].isoformat() for user in users] == [
         "2023-11-14T22:13:20+00:00",
@@ -211,7 +211,7 @@ def test_each_record_carries_its_own_event_time() -> None:
 
 
 def test_invalid_records_keep_their_bytes_their_place_and_all_reasons() -> None:
-    found = sort([VALID, b'{"email" : "x"}', b"[]", b"{"], FETCH, "v1", 1)
+    found = partition([VALID, b'{"email" : "x"}', b"[]", b"{"], FETCH, "v1", 1)
     assert found.invalid == [
         DeadLetter(["missing:id", "missing:first_name", "missing:last_name", "not_email:email"], 1, b'{"email" : "x"}'),
         DeadLetter(["not_an_object"], 2, b"[]"),
@@ -221,14 +221,14 @@ def test_invalid_records_keep_their_bytes_their_place_and_all_reasons() -> None:
 
 def test_a_record_too_large_for_kafka_is_a_dead_letter() -> None:
     huge = VALID.replace(b"Ana", b"A" * 900_000)
-    found = sort([huge, VALID], FETCH, "v1", 1)
+    found = partition([huge, VALID], FETCH, "v1", 1)
     assert [(letter.reasons, letter.position) for letter in found.invalid] == [(["too_large"], 0)]
     assert len(found.messages) == 1
 
 
 def test_keys_count_once() -> None:
     other = VALID.replace(b"7A0E", b"7A0F")
-    assert sort([VALID, VALID, other], FETCH, "v1", 1).keys == 2
+    assert partition([VALID, VALID, other], FETCH, "v1", 1).keys == 2
 
 
 ANY = st.recursive(
@@ -247,7 +247,7 @@ RECORDS = st.lists(
 
 @given(RECORDS)
 def test_nothing_is_lost_and_the_invalid_come_back_to_the_byte(given_records: list[bytes]) -> None:
-    found = sort(records(page(*given_records), 7), FETCH, "v1", 1)
+    found = partition(records(page(*given_records), 7), FETCH, "v1", 1)
     assert len(found.messages) + len(found.invalid) == found.fetched == len(given_records)
     assert len(found.messages) == given_records.count(VALID)
     lines = [letter.line() for letter in found.invalid]

@@ -50,7 +50,7 @@ def _flow(tree: Path) -> Path:
 
 
 def _change_code(tree: Path) -> None:
-    _append(tree / "nifi_processors" / "held.py")
+    _append(tree / "nifi_processors" / "lazy.py")
 
 
 def _change_schema(tree: Path) -> None:

@@ -4,7 +4,7 @@ import binascii
 import contextlib
 
 
-def quicken() -> None:
+def register_bytes_converter() -> None:
     """Register a converter for bytes through py4j's own hook; outside NiFi, without py4j, there is nothing to do."""
     with contextlib.suppress(ImportError):
         from py4j.protocol import BYTES_TYPE, register_output_converter

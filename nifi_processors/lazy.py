@@ -12,8 +12,8 @@ class Closable(Protocol):
 T = TypeVar("T", bound=Closable)
 
 
-class Held(Generic[T]):
-    """Holds at most one T. NiFi may replace a processor object without scheduling it anew, hence made when needed."""
+class Lazy(Generic[T]):
+    """At most one T, made when it is first needed: NiFi may replace a processor object without scheduling it anew."""
 
     def __init__(self) -> None:
         self._value: T | None = None
