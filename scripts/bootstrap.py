@@ -1,33 +1,43 @@
 """Enter the project's own Python environment, making it first where it is missing or stale.
 
 Runs on whatever python3 the machine has, so it uses the standard library alone and no syntax newer than 3.6.
+
+Each state of requirements.lock has an environment of its own in .venvs, and .venv is a link to that of the last one
+that was made: what runs keeps the environment it was started in, whatever becomes of the lock.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
-from typing import Dict, List, NoReturn, Optional
+from typing import Dict, List, NoReturn, Optional, Sequence, Set
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-VENV = os.path.join(ROOT, ".venv")
+VENVS = os.path.join(ROOT, ".venvs")
+VENV = os.path.join(ROOT, ".venv")  # a link; where the environments were made themselves before there were several
 PYTHON = os.path.join(VENV, "bin", "python")
 LOCK = os.path.join(ROOT, "requirements.lock")
-STAMP = os.path.join(VENV, "complete")
 WANTED = (3, 11)  # what NiFi 2.3 (3.10 to 3.12) and PySpark 3.5 (up to 3.11) both run on, and what is tested
+# Commands that look or stop: they come first when something is wrong, and so take an environment of before.
+_AS_IT_IS = ("down", "status", "doctor", "logs")
 
 
 def enter(*arguments: str) -> None:
     """Replace this process by `python -m scripts.commands ARGUMENTS` inside the environment."""
     _require_python()
+    lock = _open_lock()
     try:
-        if not _complete():
-            _make()
+        folder = _environment(arguments[0] if arguments else "", lock)
+        python = _python(folder)
+        environment = dict(os.environ, PYTHONPATH=ROOT)
+        # Ends the lock, too: from here on the command line tells that the environment is in use.
+        os.execve(python, [python, "-m", "scripts.commands"] + list(arguments), environment)
     except KeyboardInterrupt:
         _fail("stopped while the Python environment was being made", "run the same command again", code=130)
-    environment = dict(os.environ, PYTHONPATH=ROOT)
-    os.execve(PYTHON, [PYTHON, "-m", "scripts.commands"] + list(arguments), environment)
+    finally:
+        os.close(lock)
 
 
 def cache_folder() -> str:
@@ -48,34 +58,150 @@ def _require_python() -> None:
     )
 
 
-def _fingerprint() -> str:
-    with open(LOCK, "rb") as lock:
-        return hashlib.sha256(lock.read() + sys.version.encode() + VENV.encode()).hexdigest()
+def _environment(command: str, lock: int) -> str:
+    """The folder of the environment to run in, made if need be. It is not removed while the lock is held."""
+    fingerprint = _fingerprint()
+    folder = _folder(fingerprint)
+    held = _try_shared(lock)
+    if _complete(folder, fingerprint):
+        if held:  # else another lock's is being made, which need not keep us
+            _link(folder)
+        return folder
+    earlier = os.path.realpath(VENV)
+    if command in _AS_IT_IS and os.path.exists(_stamp(earlier)) and os.access(_python(earlier), os.X_OK):
+        sys.stderr.write(
+            "requirements.lock has changed: using the environment of before; ./scripts/run makes its own\n"
+        )
+        return earlier
+    _wait_exclusive(lock)
+    if not _complete(folder, fingerprint):
+        _make(folder, fingerprint)
+        _link(folder)
+        _prune(folder)
+    return folder
 
 
-def _complete() -> bool:
+def _open_lock() -> int:
     try:
-        with open(STAMP) as stamp:
-            return stamp.read() == _fingerprint()
+        os.makedirs(VENVS, exist_ok=True)
+        return os.open(os.path.join(VENVS, "lock"), os.O_RDONLY | os.O_CREAT, 0o666)
+    except OSError as error:
+        _fail("the Python environment could not be made: %s" % error, "make the project's folder writable")
+
+
+def _try_shared(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return True
     except OSError:
         return False
 
 
-def _make() -> None:
-    """Make .venv from requirements.lock: pip fetches uv, uv installs the rest in parallel from its own cache."""
+def _wait_exclusive(lock: int) -> None:
+    fcntl.flock(lock, fcntl.LOCK_UN)  # two that hold it shared would wait for each other
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        sys.stderr.write("Waiting for another command that makes or enters a Python environment\n")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def _fingerprint() -> str:
+    with open(LOCK, "rb") as lock:
+        return hashlib.sha256(lock.read() + sys.version.encode() + VENVS.encode()).hexdigest()
+
+
+def _folder(fingerprint: str) -> str:
+    return os.path.join(VENVS, fingerprint[:16])
+
+
+def _python(folder: str) -> str:
+    return os.path.join(folder, "bin", "python")
+
+
+def _stamp(folder: str) -> str:
+    return os.path.join(folder, "complete")
+
+
+def _complete(folder: str, fingerprint: str) -> bool:
+    try:
+        with open(_stamp(folder)) as stamp:
+            return stamp.read() == fingerprint
+    except OSError:
+        return False
+
+
+def _make(folder: str, fingerprint: str) -> None:
+    """Make one from requirements.lock: pip fetches uv, uv installs the rest in parallel from its own cache."""
     sys.stderr.write("Making the Python environment in .venv from requirements.lock\n")
-    shutil.rmtree(VENV, ignore_errors=True)
-    _step([sys.executable, "-m", "venv", VENV], "install Python's venv module (Debian: python3.11-venv)")
-    installer = os.path.join(VENV, "installer.lock")
+    _remove(folder)
+    python = _python(folder)
+    _step([sys.executable, "-m", "venv", folder], "install Python's venv module (Debian: python3.11-venv)")
+    installer = os.path.join(folder, "installer.lock")
     with open(LOCK) as lock, open(installer, "w") as only_uv:
         only_uv.write(_requirement(lock.read(), "uv"))
     network = "check the network, the proxy and pip's configuration (index-url, cert), then run the same command again"
-    pip = [PYTHON, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
     _step(pip + ["--no-deps", "--require-hashes", "-r", installer], network)
-    uv = [os.path.join(VENV, "bin", "uv"), "pip", "sync", "--require-hashes", "--python", PYTHON, LOCK]
-    _step(uv, network, environment=_uv_environment())
-    with open(STAMP, "w") as stamp:
-        stamp.write(_fingerprint())
+    uv = [os.path.join(folder, "bin", "uv"), "pip", "sync", "--require-hashes", "--python", python, LOCK]
+    _step(uv, network, environment=_uv_environment(python))
+    if _fingerprint() != fingerprint:
+        _fail("requirements.lock changed while the Python environment was being made", "run the same command again")
+    with open(_stamp(folder), "w") as stamp:
+        stamp.write(fingerprint)
+
+
+def _link(folder: str) -> None:
+    """Make .venv a link to it, in one step. An environment in the link's place stays while it is in use."""
+    if os.path.realpath(VENV) == os.path.realpath(folder):
+        return
+    try:
+        if os.path.isdir(VENV) and not os.path.islink(VENV):
+            if _used([VENV]):
+                return
+            aside = os.path.join(VENVS, "replaced-%d" % os.getpid())
+            os.rename(VENV, aside)
+            _remove(aside)
+        link = os.path.join(VENVS, "link-%d" % os.getpid())
+        os.symlink(os.path.relpath(folder, os.path.dirname(VENV)), link)
+        os.replace(link, VENV)
+    except OSError as error:  # the environment itself can be run in all the same
+        sys.stderr.write("warning: .venv stays as it is: %s\n" % error)
+
+
+def _prune(folder: str) -> None:
+    """Remove the environments of other locks, and what was left half-made, unless a process runs in them."""
+    keep = (os.path.basename(folder), "lock")
+    others = [os.path.join(VENVS, name) for name in os.listdir(VENVS) if name not in keep]
+    for other in set(others) - _used(others):
+        _remove(other)
+
+
+def _remove(path: str) -> None:
+    """The stamp first: whoever is stopped here must not leave one that looks complete."""
+    for file in (_stamp(path), path):
+        if os.path.islink(file) or os.path.isfile(file):
+            os.unlink(file)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _used(folders: Sequence[str]) -> Set[str]:
+    """Those that another process was started from, was told of or has files of in its memory, as far as one may see."""
+    try:
+        processes = [name for name in os.listdir("/proc") if name.isdigit() and name != str(os.getpid())]
+    except OSError:
+        return set(folders)  # there is no telling
+    marks = {folder: os.fsencode(os.path.join(folder, "")) for folder in folders}
+    found = set()  # type: Set[str]
+    for process in processes:
+        for name in ("cmdline", "environ", "maps"):
+            try:
+                with open(os.path.join("/proc", process, name), "rb") as file:
+                    text = file.read()
+            except OSError:  # it has ended, or is another user's
+                continue
+            found.update(folder for folder, mark in marks.items() if mark in text)
+    return found
 
 
 def _requirement(lock: str, name: str) -> str:
@@ -88,10 +214,10 @@ def _requirement(lock: str, name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _uv_environment() -> Dict[str, str]:
+def _uv_environment(python: str) -> Dict[str, str]:
     """uv reads no pip configuration: hand it the user's mirrors and CA bundle, unless uv has its own."""
     environment = dict(os.environ, UV_CACHE_DIR=os.path.join(cache_folder(), "uv"), UV_NO_CONFIG="1")
-    listed = subprocess.run([PYTHON, "-m", "pip", "config", "list"], stdout=subprocess.PIPE, check=False)
+    listed = subprocess.run([python, "-m", "pip", "config", "list"], stdout=subprocess.PIPE, check=False)
     found = {}
     lines = [line.partition("=") for line in listed.stdout.decode().splitlines()]
     for wanted in ("global", "install", ":env:"):  # the later one wins, as in pip

@@ -49,7 +49,7 @@ def check_python(version: tuple[int, int], lock: str, installed: Mapping[str, st
         yield problem(
             "Python",
             f"{len(wrong)} packages of .venv are missing or not as in requirements.lock: {some(wrong, _NAMED)}",
-            "rm -r .venv; the next command makes it anew",
+            "./scripts/run makes them as locked; should it not, ./scripts/pipeline down and rm -r .venvs first",
         )
     if version == WANTED and not wrong:
         yield ok("Python", "{}.{}, packages as in requirements.lock".format(*version))

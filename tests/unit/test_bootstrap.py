@@ -1,10 +1,12 @@
 """Entering the project's own Python environment: its parts as functions, no environment is made."""
 
 import ast
+import fcntl
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,8 +34,8 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     venv = tmp_path / ".venv"
     paths = {
         "VENV": venv,
+        "VENVS": tmp_path / ".venvs",
         "PYTHON": venv / "bin" / "python",
-        "STAMP": venv / "complete",
         "LOCK": tmp_path / "requirements.lock",
     }
     for name, path in paths.items():
@@ -100,24 +102,77 @@ def test_a_wrong_python_hands_over_to_the_right_one(tmp_path: Path, monkeypatch:
     assert executed == [(str(right), [str(right), "./scripts/run", "--seed", "x"])]
 
 
-def test_a_complete_environment_is_entered_as_it_is(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (elsewhere / ".venv").mkdir()
-    Path(bootstrap.STAMP).write_text(bootstrap._fingerprint())
+class Entered(Exception):
+    """Instead of becoming another process."""
+
+
+@pytest.fixture
+def entered(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What was executed, in place of this process: path, arguments, environment."""
     executed: list[Any] = []
-    monkeypatch.setattr(os, "execve", lambda *arguments: executed.append(arguments))
-    monkeypatch.setattr(bootstrap, "_make", lambda: pytest.fail("it was complete"))
-    bootstrap.enter("status", "--output", "json")
-    ((path, arguments, environment),) = executed
-    assert path == bootstrap.PYTHON
-    assert arguments == [bootstrap.PYTHON, "-m", "scripts.commands", "status", "--output", "json"]
+
+    def execve(*arguments: Any) -> None:
+        executed.append(arguments)
+        raise Entered
+
+    monkeypatch.setattr(os, "execve", execve)
+    return executed
+
+
+def _enter(*arguments: str) -> None:
+    with pytest.raises(Entered):
+        bootstrap.enter(*arguments)
+
+
+def _furnish(folder: Path, stamp: str) -> Path:
+    """A complete environment, as far as one can tell from outside."""
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "python").symlink_to("/bin/sh")
+    (folder / "complete").write_text(stamp)
+    return folder
+
+
+def _of_the_lock() -> Path:
+    return Path(bootstrap._folder(bootstrap._fingerprint()))
+
+
+@contextmanager
+def _process_in(folder: Path) -> Iterator[None]:
+    """A process that runs in the environment."""
+    command = [str(folder / "bin" / "python"), "-c", "echo; read line; :"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield
+        process.communicate()
+
+
+def test_a_complete_environment_is_entered_as_it_is(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, entered: list[Any]
+) -> None:
+    folder = _furnish(_of_the_lock(), bootstrap._fingerprint())
+    monkeypatch.setattr(bootstrap, "_make", lambda *arguments: pytest.fail("it was complete"))
+    _enter("status", "--output", "json")
+    ((path, arguments, environment),) = entered
+    assert path == str(folder / "bin" / "python"), "through the link it would change under the process"
+    assert arguments == [path, "-m", "scripts.commands", "status", "--output", "json"]
     assert environment["PYTHONPATH"] == bootstrap.ROOT
     assert environment["PATH"] == os.environ["PATH"]
+    assert (elsewhere / ".venv").resolve() == folder
+
+
+def test_a_complete_environment_does_not_wait_for_the_making_of_another(elsewhere: Path, entered: list[Any]) -> None:
+    _furnish(_of_the_lock(), bootstrap._fingerprint())
+    with (elsewhere / ".venvs" / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _enter("run")
+    assert len(entered) == 1
 
 
 def test_ctrl_c_while_it_is_made_ends_in_words(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted() -> None:
+    def interrupted(*arguments: str) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(bootstrap, "_make", interrupted)
@@ -148,21 +203,22 @@ def test_the_projects_lock_pins_the_installer_with_hashes() -> None:
     assert not lines[-1].endswith("\\")
 
 
-def test_whatever_the_environment_depends_on_makes_it_stale(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whatever_the_environment_depends_on_makes_it_stale(monkeypatch: pytest.MonkeyPatch) -> None:
     first = bootstrap._fingerprint()
     assert bootstrap._fingerprint() == first
-    assert not bootstrap._complete()
-    (elsewhere / ".venv").mkdir()
-    Path(bootstrap.STAMP).write_text(first)
-    assert bootstrap._complete()
+    folder = str(_of_the_lock())
+    assert not bootstrap._complete(folder, first)
+    _furnish(Path(folder), first)
+    assert bootstrap._complete(folder, first)
+    assert not bootstrap._complete(folder, first[:16] + "another")
     with monkeypatch.context() as moved:
-        moved.setattr(bootstrap, "VENV", "/somewhere/else/.venv")
-        assert not bootstrap._complete()
+        moved.setattr(bootstrap, "VENVS", "/somewhere/else/.venvs")
+        assert bootstrap._fingerprint() != first
     with monkeypatch.context() as upgraded:
         upgraded.setattr(bootstrap, "sys", SimpleNamespace(version="3.11.99 (main)"))
-        assert not bootstrap._complete()
+        assert bootstrap._fingerprint() != first
     Path(bootstrap.LOCK).write_text(LOCK + "more==1\n")
-    assert not bootstrap._complete()
+    assert bootstrap._fingerprint() != first
 
 
 @pytest.fixture
@@ -182,7 +238,7 @@ def pip_says(elsewhere: Path) -> Callable[..., dict[str, str]]:
         ]
         python.write_text("\n".join(script))
         python.chmod(0o755)
-        return bootstrap._uv_environment()
+        return bootstrap._uv_environment(str(python))
 
     return pip_says
 
@@ -257,8 +313,7 @@ def test_real_pip_lists_what_is_read_here(elsewhere: Path, monkeypatch: pytest.M
     (elsewhere / "pip.conf").write_text("[global]\nextra-index-url =\n  https://one.example\n  https://two.example\n")
     monkeypatch.setenv("PIP_CONFIG_FILE", str(elsewhere / "pip.conf"))
     monkeypatch.setenv("PIP_INDEX_URL", "https://env.example")
-    monkeypatch.setattr(bootstrap, "PYTHON", sys.executable)
-    given = bootstrap._uv_environment()
+    given = bootstrap._uv_environment(sys.executable)
     assert given["UV_DEFAULT_INDEX"] == "https://env.example"
     assert given["UV_INDEX"].split()[-2:] == ["https://one.example", "https://two.example"]
 
@@ -272,43 +327,169 @@ class Steps:
 
     def __call__(self, command: list[str], remedy: str, environment: dict[str, str] | None = None) -> None:
         assert remedy
-        assert not Path(bootstrap.STAMP).exists(), "whoever stops us here must find it incomplete"
+        folder = _of_the_lock()
+        assert not (folder / "complete").exists(), "whoever stops us here must find it incomplete"
         self.taken.append(command)
         if len(self.taken) == self._fails:
             raise SystemExit(1)
-        Path(bootstrap.VENV).mkdir(exist_ok=True)
+        if command[1:3] == ["-m", "venv"]:
+            assert not folder.exists(), "half-made"
+            (folder / "bin").mkdir(parents=True)
+            (folder / "bin" / "python").symlink_to("/bin/sh")
 
 
-def _made(monkeypatch: pytest.MonkeyPatch, steps: Steps) -> None:
-    Path(bootstrap.VENV).mkdir()
-    Path(bootstrap.VENV, "of an older lock").touch()
-    Path(bootstrap.STAMP).write_text("of an older lock")
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
+    return _stepping(monkeypatch, Steps())
+
+
+def _stepping(monkeypatch: pytest.MonkeyPatch, steps: Steps) -> Steps:
     monkeypatch.setattr(bootstrap, "_step", steps)
-    monkeypatch.setattr(bootstrap, "_uv_environment", dict)
-    bootstrap._make()
+    monkeypatch.setattr(bootstrap, "_uv_environment", lambda python: {})
+    return steps
 
 
 def test_it_is_made_from_hashes_alone_and_complete_only_at_the_end(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    elsewhere: Path, steps: Steps, entered: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    steps = Steps()
-    _made(monkeypatch, steps)
+    folder = _of_the_lock()
+    (folder / "half-made").mkdir(parents=True)
+    _enter("run")
     venv, pip, uv = steps.taken
-    assert venv == [sys.executable, "-m", "venv", bootstrap.VENV]
+    assert venv == [sys.executable, "-m", "venv", str(folder)]
     assert "--require-hashes" in pip
     assert Path(pip[-1]).read_text() == bootstrap._requirement(LOCK, "uv")
     assert "--require-hashes" in uv
     assert uv[-1] == bootstrap.LOCK
-    assert bootstrap._complete()
-    assert not Path(bootstrap.VENV, "of an older lock").exists()
+    assert bootstrap._complete(str(folder), bootstrap._fingerprint())
+    assert os.readlink(elsewhere / ".venv") == f".venvs/{folder.name}"
+    assert sorted(path.name for path in (elsewhere / ".venvs").iterdir()) == sorted([folder.name, "lock"])
     assert len(told(capsys)) == 1
+    _enter("run")
+    assert len(steps.taken) == 3
+    assert {path for path, _, _ in entered} == {str(folder / "bin" / "python")}
 
 
 @pytest.mark.parametrize("fails", [1, 2, 3])
-def test_a_step_that_fails_leaves_it_incomplete(monkeypatch: pytest.MonkeyPatch, fails: int) -> None:
+def test_a_step_that_fails_leaves_it_incomplete_and_the_one_of_before(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, fails: int
+) -> None:
+    before = _furnish(elsewhere / ".venvs" / "before", "of an older lock")
+    (elsewhere / ".venv").symlink_to(".venvs/before")
+    _stepping(monkeypatch, Steps(fails))
     with pytest.raises(SystemExit):
-        _made(monkeypatch, Steps(fails))
-    assert not bootstrap._complete()
+        bootstrap.enter("run")
+    assert not bootstrap._complete(str(_of_the_lock()), bootstrap._fingerprint())
+    assert (elsewhere / ".venv").resolve() == before
+
+
+def test_a_lock_that_changes_meanwhile_is_not_taken_for_the_one_it_was_made_from(
+    steps: Steps, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fingerprint, folder = bootstrap._fingerprint(), str(_of_the_lock())
+    Path(folder, "bin").mkdir(parents=True)
+    Path(bootstrap.LOCK).write_text(LOCK + "more==1\n")
+    (Path(folder) / "installer.lock").touch()
+    with pytest.MonkeyPatch.context() as kept:
+        kept.setattr(bootstrap, "_remove", lambda path: None)
+        with pytest.raises(SystemExit):
+            bootstrap._make(folder, fingerprint)
+    assert not bootstrap._complete(folder, fingerprint)
+    assert "requirements.lock changed" in told(capsys)[-2]
+
+
+def test_an_upgrade_leaves_a_running_process_its_environment(elsewhere: Path, steps: Steps, entered: list[Any]) -> None:
+    _enter("run")
+    first = _of_the_lock()
+    with _process_in(first):
+        Path(bootstrap.LOCK).write_text(LOCK + "more==1\n")
+        _enter("test")
+        second = _of_the_lock()
+        assert (elsewhere / ".venv").resolve() == second != first
+        assert (first / "complete").exists()
+    Path(bootstrap.LOCK).write_text(LOCK + "more==2\n")
+    _enter("run")
+    assert not first.exists()
+    assert not second.exists()
+    assert (elsewhere / ".venv").resolve() == _of_the_lock()
+
+
+def test_two_commands_at_once_make_it_once(elsewhere: Path) -> None:
+    """As processes: a lock holds between those, and a fake venv, pip and uv are what they find."""
+    script = """
+import os, sys, time
+from scripts import bootstrap
+root, bootstrap.sys = sys.argv[1], sys
+for name, path in (("VENV", ".venv"), ("VENVS", ".venvs"), ("LOCK", "requirements.lock")):
+    setattr(bootstrap, name, os.path.join(root, path))
+def step(command, remedy, environment=None):
+    with open(os.path.join(root, "taken"), "a") as taken:
+        taken.write("step\\n")
+    if "venv" in command:
+        os.makedirs(os.path.join(command[-1], "bin"))
+        time.sleep(1)
+bootstrap._step, bootstrap._uv_environment = step, lambda python: {}
+os.execve = lambda path, *rest: print(path)
+bootstrap.enter("run")
+"""
+    command = [sys.executable, "-c", script, str(elsewhere)]
+    environment = {**os.environ, "PYTHONPATH": bootstrap.ROOT}
+    both = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    told = [process.communicate(timeout=60)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert told == [f"{_of_the_lock()}/bin/python\n"] * 2
+    assert (elsewhere / "taken").read_text() == "step\n" * 3
+
+
+@pytest.mark.parametrize("command", ["down", "status", "doctor", "logs"])
+@pytest.mark.parametrize("linked", [True, False])
+def test_what_looks_or_stops_takes_the_environment_of_before(
+    elsewhere: Path, steps: Steps, entered: list[Any], capsys: pytest.CaptureFixture[str], command: str, linked: bool
+) -> None:
+    before = _furnish(elsewhere / (".venvs/before" if linked else ".venv"), "of an older lock")
+    if linked:
+        (elsewhere / ".venv").symlink_to(".venvs/before")
+    (elsewhere / ".venvs").mkdir(exist_ok=True)
+    with (elsewhere / ".venvs" / "lock").open("w") as lock:  # somebody is making the new one
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _enter(command, "-x")
+    assert [path for path, _, _ in entered] == [str(before / "bin" / "python")]
+    assert steps.taken == []
+    (line,) = told(capsys)
+    assert "requirements.lock has changed" in line
+    assert "./scripts/run" in line
+
+
+@pytest.mark.parametrize("lacks", ["complete", "bin/python"])
+def test_what_looks_or_stops_makes_one_where_there_is_none(
+    elsewhere: Path, steps: Steps, entered: list[Any], lacks: str
+) -> None:
+    (_furnish(elsewhere / ".venv", "of an older lock") / lacks).unlink()
+    _enter("down")
+    assert len(steps.taken) == 3
+
+
+def test_an_environment_in_the_links_place_stays_while_it_is_in_use(
+    elsewhere: Path, steps: Steps, entered: list[Any]
+) -> None:
+    old = _furnish(elsewhere / ".venv", "of an older lock")
+    with _process_in(old):
+        _enter("run")
+        assert (old / "complete").read_text() == "of an older lock"
+        assert not old.is_symlink()
+    assert [path for path, _, _ in entered] == [str(_of_the_lock() / "bin" / "python")]
+    _enter("run")
+    assert old.is_symlink()
+    assert old.resolve() == _of_the_lock()
+    assert len(steps.taken) == 3
+
+
+def test_without_a_list_of_processes_everything_counts_as_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(path: str) -> list[str]:
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(os, "listdir", nothing)
+    assert bootstrap._used(["/a", "/b"]) == {"/a", "/b"}
 
 
 @pytest.mark.parametrize("command", [["/bin/sh", "-c", "exit 7"], ["/not/there"]])
