@@ -70,7 +70,7 @@ def _environment(command: str, lock: int) -> str:
     earlier = os.path.realpath(VENV)
     if command in _AS_IT_IS and os.path.exists(_stamp(earlier)) and os.access(_python(earlier), os.X_OK):
         sys.stderr.write(
-            "requirements.lock has changed: using the environment of before; ./scripts/run makes its own\n"
+            "this requirements.lock has no Python environment yet: using the earlier one; ./scripts/run makes its own\n"
         )
         return earlier
     _wait_exclusive(lock)

@@ -456,7 +456,7 @@ def test_what_looks_or_stops_takes_the_environment_of_before(
     assert [path for path, _, _ in entered] == [str(before / "bin" / "python")]
     assert steps.taken == []
     (line,) = told(capsys)
-    assert "requirements.lock has changed" in line
+    assert "has no Python environment yet" in line
     assert "./scripts/run" in line
 
 
