@@ -117,7 +117,7 @@ def _pairs(before: Flow, after: Flow) -> dict[Key, Key]:
 
 
 def _place_of_removed(flows: _Both, item: Item) -> tuple[str, Path]:
-    """Violation with the rest of its group, under the name that this has now, unless the group is gone too."""
+    """Told with the rest of its group, under the name that this has now, unless the group is gone too."""
     holder = flows.pairs.get(flows.before.holder(item))
     if holder is None:
         return _BEFORE, item.key[0]

@@ -84,7 +84,7 @@ def chosen(name: str, pages: int, rates: Mapping[str, float], struck: Mapping[st
 
 @contextmanager
 def misbehaving(stack: LocalStack, rates: Mapping[str, float]) -> Iterator[None]:
-    """Violation by the command to misbehave, and to behave again."""
+    """Told by the command to misbehave, and to behave again."""
     told = stack.pipeline("source", "misbehave", f"invalid={INVALID}", *(f"{name}={rates[name]}" for name in rates))
     assert told.code == 0, told.err
     try:
