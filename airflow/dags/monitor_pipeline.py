@@ -25,9 +25,9 @@ def look() -> dict[str, Any]:
 
     from nifi_flows.errors import PipelineError
     from scripts.monitor import guard, monitor
-    from scripts.stack import settings
+    from scripts.stack import configuration
 
-    configured = settings.load()
+    configured = configuration.load()
     try:
         record = monitor.look(configured).as_json()
     except PipelineError as error:
@@ -64,7 +64,7 @@ def report(seen: dict[str, Any] | None, run_id: str | None = None, outlet_events
     from nifi_flows.errors import PipelineError
     from scripts.monitor import alerts
     from scripts.monitor.report import brief, markdown
-    from scripts.stack import airflow_api, airflow_database, settings
+    from scripts.stack import airflow_api, airflow_database, configuration
 
     if seen is None:
         record: dict[str, Any] = {"verdict": "unknown", "checks": {}}
@@ -77,7 +77,7 @@ def report(seen: dict[str, Any] | None, run_id: str | None = None, outlet_events
         note = f"{verdict}; {said}\n{rest}"  # the UI shows its first line, and Airflow cuts off its end
         print(f"{markdown(record)}\n{said}")
     outlet_events[PIPELINE_HEALTH].extra = record
-    configured = settings.load()
+    configured = configuration.load()
     for step in (
         lambda: airflow_api.annotate(configured, "monitor_pipeline", str(run_id), note),
         lambda: alerts.catch_up(configured),

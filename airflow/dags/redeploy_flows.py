@@ -27,9 +27,9 @@ def decide(
 
     from nifi_flows.errors import PipelineError
     from scripts.monitor import guard
-    from scripts.stack import airflow_api, flows, settings
+    from scripts.stack import airflow_api, configuration, flows
 
-    configured = settings.load()
+    configured = configuration.load()
     events = triggering_asset_events[PIPELINE_ILL] if triggering_asset_events else []
     hold, by = flows.held(configured), guard.ACTOR if events else "somebody in Airflow"
     if hold is not None:
@@ -54,9 +54,9 @@ def save_edit(decided: dict[str, Any]) -> None:
     """Save what was changed by hand as an export and a diff, and tell it, before anything replaces it."""
     from nifi_flows.errors import PipelineError, TransientError
     from scripts.monitor import alerts
-    from scripts.stack import flows, settings
+    from scripts.stack import configuration, flows
 
-    configured = settings.load()
+    configured = configuration.load()
     try:
         folder = flows.save_edit(configured)
     except TransientError as error:  # such as a NiFi that a deploy left stopped; the next one starts it, and saves then
@@ -89,11 +89,11 @@ def deploy(decided: dict[str, Any]) -> dict[str, Any]:
     from dataclasses import asdict
 
     from nifi_flows.errors import PipelineError
-    from scripts.stack import flows, settings
+    from scripts.stack import configuration, flows
 
     if not decided["go"]:
         raise AirflowSkipException(decided["why"])
-    configured, revision = settings.load(), decided["revision"]
+    configured, revision = configuration.load(), decided["revision"]
     os.environ["PIPELINE_ACTOR"] = decided["by"]  # this process is the task's own
     try:
         if revision is None:
@@ -111,9 +111,9 @@ def deploy(decided: dict[str, Any]) -> dict[str, Any]:
 @task(on_success_callback=callbacks.tell_redeployed)
 def verify(decided: dict[str, Any], deployed: dict[str, Any]) -> dict[str, Any]:
     """Fail unless what runs is what was deployed."""
-    from scripts.stack import flows, settings
+    from scripts.stack import configuration, flows
 
-    drift = flows.drift(settings.load())
+    drift = flows.drift(configuration.load())
     if drift:
         raise AirflowFailException(f"version {deployed['version']} runs, but: {'; '.join(drift)}")
     return {**deployed, "why": decided["why"]}

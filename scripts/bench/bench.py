@@ -16,12 +16,13 @@ from confluent_kafka import Producer
 
 from nifi_flows import connection
 from nifi_flows.errors import TransientError
+from nifi_flows.pipeline import USERS
 from scripts.bench import contenders
 from scripts.bench.conditions import Conditions
 from scripts.bench.contenders import Contender
 from scripts.bench.measure import Latency, Throughput, latency, throughput
 from scripts.bootstrap import ROOT
-from scripts.stack import collect, flows, hops, names
+from scripts.stack import collect, flows, hops
 from scripts.stack.engines import cassandra
 from scripts.stack.stack import Stack
 
@@ -74,7 +75,7 @@ def check_free(made: Stack) -> None:
                 "./scripts/run brings the stack up; ./scripts/pipeline doctor says what is wrong",
             ) from error
     with connection.connected(made.nifi):
-        flow, lag = hops.flow(names.FLOW_NAME), hops.lag(made.settings)
+        flow, lag = hops.flow(USERS.name), hops.lag(made.settings)
     if not hops.at_rest(flow) or lag:
         raise TransientError(
             f"the stack is busy: {hops.describe(flow)}, {lag} frames not yet consumed",

@@ -19,8 +19,9 @@ from confluent_kafka.admin import AdminClient
 
 from nifi_flows import connection
 from nifi_flows.errors import TerminalError, TransientError
+from nifi_flows.pipeline import USERS, subject
 from scripts.bootstrap import ROOT
-from scripts.stack import collect, flows, names, stack
+from scripts.stack import collect, flows, stack
 from scripts.stack.engines import kafka, registry
 from scripts.stack.settings import LOOPBACK
 from scripts.stack.stack import Stack
@@ -61,7 +62,7 @@ class Pipeline:
     source_pid: int
     name: str = "pipeline"
     table: str = "spark_streams.created_users"
-    topic: str = names.TOPIC
+    topic: str = USERS.topic
 
     def pull(self, seed: str, pages: int, size: int, interval: float) -> Dead:
         wanted = {
@@ -98,7 +99,7 @@ class Baseline:
     table: str = _TABLE
 
     def pull(self, seed: str, pages: int, size: int, interval: float) -> Dead:
-        schema = names.SCHEMAS[names.TOPIC].read_text()
+        schema = USERS.topics[USERS.topic].contract.read_text()
         job = {
             "url": self.source,
             "seed": seed,
@@ -107,7 +108,7 @@ class Baseline:
             "interval": interval,
             "brokers": self.made.settings.kafka,
             "topic": self.topic,
-            "schema_id": registry.register(self.made.settings, names.subject(names.TOPIC), schema),
+            "schema_id": registry.register(self.made.settings, subject(USERS.topic), schema),
             "schema": schema,
         }
         self.settled()
@@ -161,7 +162,7 @@ def airflow_left_out(made: Stack) -> Iterator[None]:
 def baseline(made: Stack, session: Session, source: str, source_pid: int) -> Iterator[Baseline]:
     """The baseline with a topic and a table of its own; the pipeline's consumer makes room for it and comes back."""
     with spark_free(made), tempfile.TemporaryDirectory() as checkpoint, topic(made) as own, table(session):
-        arguments = [own, _TABLE, checkpoint, names.SCHEMAS[names.TOPIC].read_text()]
+        arguments = [own, _TABLE, checkpoint, USERS.topics[USERS.topic].contract.read_text()]
         consumer = _python("scripts.bench.baseline.consumer", arguments, consumer_environment(made), made)
         plain = Baseline(made, source, source_pid, consumer, own)
         try:
@@ -175,7 +176,7 @@ def baseline(made: Stack, session: Session, source: str, source_pid: int) -> Ite
 def topic(made: Stack) -> Iterator[str]:
     """A topic such as that of the users, deleted at the end; yields its name."""
     name = f"bench_{int(time.time())}"
-    kafka.create_topics(made.settings, {name: names.TOPICS[names.TOPIC]})
+    kafka.create_topics(made.settings, {name: USERS.topics[USERS.topic]})
     try:
         yield name
     finally:

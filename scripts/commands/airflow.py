@@ -6,7 +6,7 @@ import typer
 
 from nifi_flows.errors import TransientError
 from scripts.commands import console
-from scripts.stack import credentials, settings
+from scripts.stack import configuration, credentials
 from scripts.stack.engines import airflow as engine
 from scripts.stack.supervise import Supervisor
 
@@ -15,7 +15,7 @@ def airflow(
     password: Annotated[bool, typer.Option("--password", help="Print the password, and nothing else.")] = False,
 ) -> None:
     """Show the address of Airflow's UI and who logs in there."""
-    configured = settings.load()
+    configured = configuration.load()
     made = credentials.load(configured.secrets)
     if made is None or not made.airflow_password:
         raise TransientError("no password for Airflow has been made", "start the stack with ./scripts/run")

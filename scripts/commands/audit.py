@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 
 from scripts.commands import console
-from scripts.stack import settings
+from scripts.stack import configuration
 from scripts.stack.audit import Audit
 from scripts.stack.collect import collect
 
@@ -16,7 +16,7 @@ def audit(output: console.OutputOption = console.Output.text) -> None:
 
     Waits up to a minute for records under way; exits with 75 when some still are, as in a run without an end.
     """
-    found = collect(settings.load())
+    found = collect(configuration.load())
     if output == console.Output.json:
         console.print_json(asdict(found))
     else:

@@ -11,7 +11,7 @@ import typer
 
 from scripts.canvas import proxy
 from scripts.commands import console
-from scripts.stack import credentials, preflight, settings
+from scripts.stack import configuration, credentials, preflight
 from scripts.stack.credentials import write_private
 from scripts.stack.settings import LOOPBACK, Settings
 from scripts.stack.stack import nifi_of
@@ -20,7 +20,7 @@ from scripts.stack.supervise import Supervisor
 
 def canvas() -> None:
     """Show the NiFi canvas in a browser, by a link that works once; serves until Ctrl-C."""
-    configured = settings.load()
+    configured = configuration.load()
     Supervisor(configured).require()
     nifi = nifi_of(configured, credentials.require(configured.secrets))
     asyncio.run(proxy.require(nifi))

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from nifi_flows.errors import TransientError
-from scripts.stack import settings
+from scripts.stack import configuration
 from scripts.stack.engines import cassandra
 from scripts.stack.settings import LOOPBACK, Settings
 
@@ -21,7 +21,7 @@ def cqlsh(
     ] = None,
 ) -> None:
     """Open cqlsh on keyspace spark_streams, or run a statement or a file."""
-    configured = settings.load()
+    configured = configuration.load()
     arguments = ["-e", execute] if execute is not None else ["-f", str(file)] if file is not None else []
     command = _command(configured)
     os.execve(command[0], command + arguments, _environment())

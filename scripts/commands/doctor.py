@@ -9,7 +9,7 @@ from nifi_flows.errors import PipelineError
 from scripts.commands import console
 from scripts.doctor.examine import examine
 from scripts.doctor.finding import Finding, Severity, exit_code, failed
-from scripts.stack import settings
+from scripts.stack import configuration
 
 _STYLES = {Severity.ok: "green", Severity.warning: "yellow", Severity.problem: "bold red"}
 
@@ -20,7 +20,7 @@ def doctor(output: console.OutputOption = console.Output.text) -> None:
     Exits with 0 when nothing is wrong (a warning is not), 75 when waiting may mend all that is, else 1.
     """
     try:
-        findings = examine(settings.load())
+        findings = examine(configuration.load())
     except PipelineError as error:
         findings = [failed("settings", error)]
     if output == console.Output.json:

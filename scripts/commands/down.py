@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from scripts.commands import console
-from scripts.stack import settings
+from scripts.stack import configuration, settings
 from scripts.stack.engines import nifi
 from scripts.stack.supervise import Supervisor
 
@@ -16,7 +16,7 @@ def down(
     wipe: Annotated[bool, typer.Option("--wipe", help="Remove the data, the logs and the secrets, too.")] = False,
 ) -> None:
     """Stop the stack. The data stays, unless --wipe removes it; the cache of engines always stays."""
-    configured = settings.load()
+    configured = configuration.load()
     supervisor = Supervisor(configured)
     with console.err.status("Stopping the engines"):
         was_up = supervisor.stop()

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from nifi_flows.errors import TerminalError
-from scripts.stack import settings
+from scripts.stack import configuration
 from scripts.stack.stack import tail
 
 
@@ -16,7 +16,7 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
 ) -> None:
     """Print the end of an engine's log."""
-    folder = settings.load().logs
+    folder = configuration.load().logs
     log = folder / f"{engine}.log"
     known = sorted(path.stem for path in folder.glob("*.log"))
     if engine not in known:

@@ -12,9 +12,10 @@ from rich.table import Table
 
 from nifi_flows import connection, hold
 from nifi_flows.errors import TerminalError, TransientError
+from nifi_flows.pipeline import USERS
 from scripts.commands import console
 from scripts.commands.cqlsh import cqlsh_output
-from scripts.stack import flows, hops, names, settings, site, stack
+from scripts.stack import configuration, flows, hops, settings, site, stack
 from scripts.stack.engines import cassandra
 from scripts.stack.probe import check_source
 from scripts.stack.provision import provision
@@ -48,7 +49,7 @@ def run(
     What is not given stays as it is deployed; at first it is the embedded source and 10 pages of 1,000 users.
     """
     begun = time.monotonic()
-    configured = settings.load()
+    configured = configuration.load()
     wanted = _run_parameters(source, seed, pages, page_size, interval)
     if source not in (None, "embedded"):
         check_source(str(wanted["source.url"]))
@@ -172,7 +173,7 @@ def _polled(made: Stack) -> Iterator[tuple[hops.Flow, int]]:
     while True:
         try:
             with connection.connected(made.nifi):
-                polled = hops.flow(names.FLOW_NAME), hops.lag(made.settings)
+                polled = hops.flow(USERS.name), hops.lag(made.settings)
         except TransientError:
             if time.monotonic() > deadline:
                 raise
@@ -211,7 +212,7 @@ def _show(made: Stack) -> None:
 
 
 def _say(line: str) -> None:
-    console.err.print(f"  {names.FLOW_NAME}: {line}", markup=False)
+    console.err.print(f"  {USERS.name}: {line}", markup=False)
 
 
 def _step(text: str) -> None:

@@ -11,7 +11,7 @@ from scripts.commands import console
 from scripts.source.behaviour import Behaviour
 from scripts.source.faults import FAULTS
 from scripts.source.invalid import REASONS
-from scripts.stack import settings
+from scripts.stack import configuration, settings
 from scripts.stack.engines import source as embedded
 
 _ANY = "invalid"  # users broken in any kind
@@ -137,7 +137,7 @@ def _words(told: Behaviour) -> str:
 
 def _configured() -> settings.Settings:
     """Raises TransientError when no stack has been set up in this home, where nobody would read a behaviour."""
-    configured = settings.load()
+    configured = configuration.load()
     if not (configured.conf / "supervisord.conf").exists():
         raise TransientError("no stack has been set up yet", "start with ./scripts/run")
     return configured

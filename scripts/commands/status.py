@@ -8,10 +8,10 @@ from rich.table import Table
 
 from nifi_flows import connection
 from nifi_flows.errors import PipelineError
+from nifi_flows.pipeline import USERS
 from scripts.commands import console
-from scripts.stack import hops, settings, stack, usage
+from scripts.stack import configuration, hops, stack, usage
 from scripts.stack.engine import Engine
-from scripts.stack.names import FLOW_NAME
 from scripts.stack.stack import Stack
 
 
@@ -30,7 +30,7 @@ class EngineStatus:
 
 def status(output: console.OutputOption = console.Output.text) -> None:
     """Show each engine's state, memory and address, and how far the flow is; exits with 75 unless all are ready."""
-    made = stack.running(settings.load())
+    made = stack.running(configuration.load())
     with ThreadPoolExecutor(len(made.engines)) as pool:
         engines = list(pool.map(lambda engine: _ask(made, engine), made.engines))
     flow = _flow(made)
@@ -64,7 +64,7 @@ def _ask(made: Stack, engine: Engine) -> EngineStatus:
 def _flow(made: Stack) -> dict[str, object]:
     try:
         with connection.connected(made.nifi):
-            state = hops.flow(FLOW_NAME)
+            state = hops.flow(USERS.name)
         return {**asdict(state), "summary": hops.describe(state), "lag": hops.lag(made.settings)}
     except PipelineError as error:
         return {"summary": str(error)}

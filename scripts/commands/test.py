@@ -9,7 +9,7 @@ import typer
 
 from scripts.bootstrap import ROOT
 from scripts.commands import console
-from scripts.stack import install, settings
+from scripts.stack import configuration, install
 
 _PARTS = (
     ["tests/unit", "--cov"],
@@ -20,7 +20,7 @@ _PARTS = (
 
 def test(context: typer.Context) -> None:
     """Run every test; with arguments, hand them to pytest instead, such as tests/unit -k audit."""
-    configured = settings.load()
+    configured = configuration.load()
     installed = install.ensure(configured.cache, configured.maven)
     seed = _hash_seed()
     environment = {

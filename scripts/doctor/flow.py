@@ -7,8 +7,8 @@ from nipyapi import nifi
 
 from nifi_flows import canvas, connection
 from nifi_flows.connection import NiFi
+from nifi_flows.pipeline import USERS
 from scripts.doctor.finding import Finding, ok, problem, warning
-from scripts.stack.names import FLOW_NAME
 from scripts.stack.wording import one_line
 
 _FULL = 80  # percent of its back-pressure threshold
@@ -55,7 +55,7 @@ class Canvas:
 def read(address: NiFi) -> Canvas | None:
     """None when the flow is not on the canvas. Raises PipelineError when NiFi does not answer or refuses."""
     with connection.connected(address):
-        group = canvas.find_group(FLOW_NAME)
+        group = canvas.find_group(USERS.name)
         if group is None:
             return None
         status = nifi.FlowApi().get_process_group_status(group, recursive=True).process_group_status
@@ -80,7 +80,7 @@ def read(address: NiFi) -> Canvas | None:
 
 def check(canvas: Canvas | None) -> Iterator[Finding]:
     if canvas is None:
-        yield problem("flow", f"flow {FLOW_NAME} is not on the canvas", "./scripts/run deploys it")
+        yield problem("flow", f"flow {USERS.name} is not on the canvas", "./scripts/run deploys it")
         return
     yield from _check_processors(canvas.processors)
     yield from _check_queues(canvas.queues)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import requests
 
+from nifi_flows.pipeline import USERS
 from scripts.doctor.finding import Finding, ok, problem, warning
 from scripts.stack import hops
 from scripts.stack.hops import Position
-from scripts.stack.names import DEAD_LETTERS
 from scripts.stack.settings import Settings
 from scripts.stack.wording import one_line
 
@@ -80,12 +80,12 @@ def read_dead_letters(settings: Settings) -> DeadLetters:
 
     Reasons can be read only while the schema registry answers.
     """
-    count = hops.length(settings, DEAD_LETTERS)
+    count = hops.length(settings, USERS.dead_letters)
     reasons: Counter[str] = Counter()
     read = 0
     decoder = hops.Decoder(settings)
     try:
-        for message in hops.read(settings, DEAD_LETTERS, last=_LETTERS) if count else ():
+        for message in hops.read(settings, USERS.dead_letters, last=_LETTERS) if count else ():
             reasons.update(decoder.decode(message.value())["reasons"])
             read += 1
     except requests.RequestException:
@@ -100,7 +100,7 @@ def check_dead_letters(letters: DeadLetters) -> Finding:
     of = f"of the last {letters.read}" if letters.read < letters.count else "by reason"
     named = f"; {of}: {named}" if named else ""
     remedy = "./scripts/pipeline audit counts them all; mend the source where they are not meant"
-    return warning("dead letters", f"{letters.count:,} in {DEAD_LETTERS}{named}", remedy)
+    return warning("dead letters", f"{letters.count:,} in {USERS.dead_letters}{named}", remedy)
 
 
 def _lag(positions: Positions) -> int:

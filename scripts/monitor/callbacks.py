@@ -76,9 +76,9 @@ def _fields(context: Mapping[str, Any]) -> dict[str, Any]:
 
 def _send(title: str, text: str, fields: dict[str, Any]) -> None:
     from scripts.monitor import alerts
-    from scripts.stack import settings
+    from scripts.stack import configuration
 
     try:
-        alerts.send(settings.load(), title, text, fields)
+        alerts.send(configuration.load(), title, text, fields)
     except PipelineError as error:  # the monitor's next run shows it
         print(f"the alert was not delivered: {error}")

@@ -13,6 +13,7 @@ from cassandra.cluster import Session
 
 from nifi_flows import canvas, connection
 from nifi_flows.canvas import Part
+from nifi_flows.pipeline import USERS
 from scripts.monitor import alerts, tail
 from scripts.monitor.facts import (
     Bulletin,
@@ -33,7 +34,6 @@ from scripts.monitor.parse import age_of, last_batch, micros, seconds_of
 from scripts.monitor.record import Memory
 from scripts.stack import credentials, flows, hops
 from scripts.stack.engines import cassandra
-from scripts.stack.names import DEAD_LETTERS, FLOW_NAME, PAGES, TOPIC
 from scripts.stack.settings import Settings
 from scripts.stack.stack import ending, nifi_of
 from scripts.stack.supervise import Supervisor
@@ -82,7 +82,7 @@ def nifi(settings: Settings) -> NiFi:
 def flow(settings: Settings) -> Flow | None:
     """None when the flow is not on the canvas. Raises PipelineError when NiFi does not answer or refuses."""
     with connection.connected(nifi_of(settings, credentials.require(settings.secrets))):
-        group = canvas.find_group(FLOW_NAME)
+        group = canvas.find_group(USERS.name)
         if group is None:
             return None
         parts = canvas.parts(group)
@@ -117,7 +117,7 @@ def flow(settings: Settings) -> Flow | None:
 def _run(group: str) -> tuple[str, bool | None, float]:
     """The pull run in words, whether it is at rest, and its interval in seconds."""
     try:
-        state = hops.flow(FLOW_NAME)
+        state = hops.flow(USERS.name)
         return hops.describe(state), hops.at_rest(state), seconds_of(canvas.parameters(group).get("run.interval") or "")
     except Exception:  # noqa: BLE001 - its parts are judged; what has no pull run is drift
         return "", None, 0.0
@@ -160,10 +160,10 @@ def dead_letters(settings: Settings, memory: Memory, most: int) -> DeadLetters:
     Without the registry no reasons are read; what is new is counted all the same.
     """
     decoder = hops.Decoder(settings)
-    letters, values = tail.since(settings, DEAD_LETTERS, memory.dead_letters, most)
+    letters, values = tail.since(settings, USERS.dead_letters, memory.dead_letters, most)
     reasons: Counter[str] = Counter()
     count = 0
-    pages, receipts = tail.since(settings, PAGES, memory.pages, _RECEIPTS)
+    pages, receipts = tail.since(settings, USERS.pages, memory.pages, _RECEIPTS)
     fetched = 0
     try:
         for value in values:
@@ -195,21 +195,22 @@ def _decoded(decoder: hops.Decoder, value: bytes) -> Mapping[str, Any]:
 def freshness(settings: Settings) -> Freshness:
     """Raises PipelineError when Kafka or Cassandra does not answer, RequestException without the registry."""
     decoder = hops.Decoder(settings)
-    receipts = [_decoded(decoder, message.value() or b"") for message in hops.read(settings, PAGES, last=1)]
+    receipts = [_decoded(decoder, message.value() or b"") for message in hops.read(settings, USERS.pages, last=1)]
     page = max((at for receipt in receipts if isinstance(at := receipt.get("fetched_at"), datetime)), default=None)
     frames = []
-    for message in hops.read(settings, TOPIC, last=1):
+    for message in hops.read(settings, USERS.topic, last=1):
         user = user_of(_decoded(decoder, message.value() or b""))
         if user is not None:
             frames.append((user, message))
     if not frames:
         return Freshness(None, page)
     user, message = max(frames, key=lambda frame: frame[0].event_time)
-    place = f"{TOPIC}/{message.partition()}#{message.offset()}"  # also the id of its dead letter, if it becomes one
+    # also the id of its dead letter, if it becomes one
+    place = f"{USERS.topic}/{message.partition()}#{message.offset()}"
     with cassandra.session(settings, credentials.require(settings.secrets)) as session:
         arrived = _written(session, user.id) >= micros(user.event_time)
     refused = not arrived and any(
-        letter.key() == place.encode() for letter in hops.read(settings, DEAD_LETTERS, last=_LETTERS)
+        letter.key() == place.encode() for letter in hops.read(settings, USERS.dead_letters, last=_LETTERS)
     )
     sent = datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC)
     return Freshness(Newest(place, sent, user.fetched_at, arrived, refused), page)

@@ -4,10 +4,10 @@ import time
 
 from nifi_flows import connection
 from nifi_flows.errors import TransientError
+from nifi_flows.pipeline import USERS
 from scripts.stack import audit as sums
 from scripts.stack import credentials, hops
 from scripts.stack.engines import cassandra
-from scripts.stack.names import FLOW_NAME
 from scripts.stack.settings import Settings
 from scripts.stack.stack import nifi_of
 from scripts.stack.supervise import Supervisor
@@ -25,7 +25,7 @@ def collect(configured: Settings) -> sums.Audit:
     ):
         settle(configured)
         return sums.audit(
-            hops.flow(FLOW_NAME),
+            hops.flow(USERS.name),
             hops.receipts(configured),
             hops.frames(configured),
             hops.dead_letters(configured),
@@ -37,7 +37,7 @@ def settle(configured: Settings) -> None:
     """Wait until nothing is under way. Needs `connection.connected`; raises TransientError when something stays so."""
     deadline = time.monotonic() + _SETTLE
     while True:
-        flow, lag = hops.flow(FLOW_NAME), hops.lag(configured)
+        flow, lag = hops.flow(USERS.name), hops.lag(configured)
         if hops.at_rest(flow) and lag == 0:
             return
         if time.monotonic() > deadline:

@@ -21,9 +21,10 @@ from nifi_flows.files import write_private
 from nifi_flows.hold import Held, Hold
 from nifi_flows.lease import LeaseLost
 from nifi_flows.ledger import Deployed, Event, Ledger, now
+from nifi_flows.pipeline import USERS
 from nifi_flows.version import Version
 from scripts.bootstrap import ROOT
-from scripts.stack import credentials, names
+from scripts.stack import credentials
 from scripts.stack.settings import Settings
 from scripts.stack.site import LocalSite
 
@@ -36,12 +37,12 @@ Report = Callable[[str], None]
 
 def folder(settings: Settings) -> Path:
     """What is kept of the flow: stored versions, the ledger, the lock, the hold and edits that were made by hand."""
-    return settings.flows / names.FLOW_NAME
+    return settings.flows / USERS.name
 
 
 def make(settings: Settings, tree: Path = Path(ROOT)) -> Version:
     """Store the version that a source tree holds. Raises TerminalError when it holds none."""
-    return version.make(tree, names.FLOW_NAME, folder(settings))
+    return version.make(tree, USERS.name, folder(settings))
 
 
 def plan(settings: Settings, *, revision: str | None = None, tree: Path = Path(ROOT)) -> Plan:
@@ -52,7 +53,7 @@ def plan(settings: Settings, *, revision: str | None = None, tree: Path = Path(R
     known = deployed(settings)
     # Stored apart: what NiFi has loaded must stay as it is.
     with _files(revision, tree) as files, tempfile.TemporaryDirectory(prefix="plan-") as store:
-        made = version.make(files, names.FLOW_NAME, Path(store))
+        made = version.make(files, USERS.name, Path(store))
         target = _checked(settings, made, files, {}, version.source_of(tree, revision))
         _refuse_lost(settings)
         _check_fits(settings, target)
@@ -151,7 +152,7 @@ def _edit(settings: Settings, besides: Version | None) -> _Edit | None:
     if state.deployed is None:
         return None
     with _site(settings).connected():
-        group = canvas.find_group(names.FLOW_NAME)
+        group = canvas.find_group(USERS.name)
         if group is None:
             return None
         exported = canvas.export(group)
@@ -216,12 +217,12 @@ def new_version(settings: Settings) -> str | None:
 
 def _version_at(commit: str) -> str:
     with version.at_revision(Path(ROOT), commit) as tree:
-        return version.name_of(tree, names.FLOW_NAME)
+        return version.name_of(tree, USERS.name)
 
 
 def heals(settings: Settings) -> bool:
     """Whether the environment allows that the flow is deployed again by itself."""
-    return environments.heals(environments.load(names.ENVIRONMENTS), settings.environment)
+    return environments.heals(environments.load(USERS.environments), settings.environment)
 
 
 def history(settings: Settings) -> list[Event]:
@@ -306,7 +307,7 @@ def _restored(settings: Settings, entry: Deployed) -> Version:
         return made
     for revision in (None, entry.commit):
         with suppress(TerminalError), _files(revision, Path(ROOT)) as files:
-            if version.name_of(files, names.FLOW_NAME) == entry.version:
+            if version.name_of(files, USERS.name) == entry.version:
                 return make(settings, files)
     raise TerminalError(
         f"processor file {changed[0]} was changed, and the sources of version {entry.version} are gone",
@@ -368,10 +369,10 @@ def _refuse_lost(settings: Settings) -> None:
     if known is None or not known.group:
         return
     with _site(settings).connected():
-        if canvas.find_group(names.FLOW_NAME) is None and (name := canvas.name_of(known.group)) is not None:
+        if canvas.find_group(USERS.name) is None and (name := canvas.name_of(known.group)) is not None:
             raise TerminalError(
                 f"the flow's process group is called {name!r} now, or is in another group",
-                f"call it {names.FLOW_NAME!r} again, on the outermost canvas, or delete it",
+                f"call it {USERS.name!r} again, on the outermost canvas, or delete it",
             )
 
 
@@ -379,13 +380,13 @@ def _check_fits(settings: Settings, target: Target) -> None:
     """Hold a flow that differs from what is on the canvas against it, and against what this NiFi offers."""
     flow, made = target.version.flow, target.version
     with _site(settings).connected():
-        group = canvas.find_group(names.FLOW_NAME)
+        group = canvas.find_group(USERS.name)
         previous = canvas.export(group) if group else None
         if previous and compare(canonical.structure(previous), canonical.structure(flow)).empty:
             return
         offered = inventory.read(flow)
     found = lint.lint(
-        flow, lint.load_config(names.LINT), previous=previous, inventory=offered, processors=made.processors
+        flow, lint.load_config(USERS.lint), previous=previous, inventory=offered, processors=made.processors
     )
     _refuse(found)
 
@@ -401,8 +402,8 @@ def _checked(
     settings: Settings, made: Version, files: Path, overrides: Mapping[str, str | None], source: str
 ) -> Target:
     """The version with the environment's values, after lint. Raises TerminalError before anything is touched."""
-    flow_files = files / "nifi_flows" / names.FLOW_NAME
-    _refuse(lint.lint(made.flow, lint.load_config(flow_files / names.LINT.name), processors=made.processors))
+    flow_files = files / "nifi_flows" / USERS.name
+    _refuse(lint.lint(made.flow, lint.load_config(flow_files / USERS.lint.name), processors=made.processors))
     known, declared = deployed(settings), parameters(made.flow)
     merged = {**(known.overrides if known else {}), **overrides}
     given = {name: value for name, value in merged.items() if value is not None}
@@ -415,7 +416,7 @@ def _checked(
             f"set {environments.variable(hidden[0])}, or {settings.secrets / _SECRETS}",
         )
     environment = environments.resolve(
-        environments.load(flow_files / names.ENVIRONMENTS.name),
+        environments.load(flow_files / USERS.environments.name),
         settings.environment,
         {"kafka": settings.kafka, "registry": settings.registry, "source": settings.source},
         declared,
@@ -467,9 +468,9 @@ def _stored(settings: Settings, entry: Deployed) -> Version:
 
 
 def _group() -> str:
-    group = canvas.find_group(names.FLOW_NAME)
+    group = canvas.find_group(USERS.name)
     if group is None:
-        raise TerminalError(f"flow {names.FLOW_NAME} is not on the canvas", "./scripts/run deploys it")
+        raise TerminalError(f"flow {USERS.name} is not on the canvas", "./scripts/run deploys it")
     return group
 
 

@@ -17,7 +17,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_fi
 
 from nifi_flows.canvas import connection_statuses, find_group, parameters, processors
 from nifi_flows.errors import TransientError
-from scripts.stack.names import DEAD_LETTERS, GROUP, PAGES, TOPIC
+from nifi_flows.pipeline import USERS
 from scripts.stack.settings import Settings
 
 _BATCH = 5_000  # messages
@@ -97,12 +97,12 @@ def _cursor(source: nifi.ProcessorEntity) -> Cursor | None:
 
 def receipts(settings: Settings) -> dict[str, dict[str, Any]]:
     """The last receipt of each page: receipt id -> page_receipt.avsc as a dict."""
-    return _last_by_id(settings, PAGES)
+    return _last_by_id(settings, USERS.pages)
 
 
 def dead_letters(settings: Settings) -> dict[str, dict[str, Any]]:
     """Every dead letter once: its id -> dead_letter.avsc as a dict."""
-    return _last_by_id(settings, DEAD_LETTERS)
+    return _last_by_id(settings, USERS.dead_letters)
 
 
 def _last_by_id(settings: Settings, topic: str) -> dict[str, dict[str, Any]]:
@@ -117,16 +117,16 @@ def frames(settings: Settings) -> Frames:
     keys: dict[str, set[UUID]] = {}
     undecodable = set()
     count = 0
-    for message in read(settings, TOPIC):
+    for message in read(settings, USERS.topic):
         count += 1
         page = dict(message.headers() or []).get("page") or b""
         try:
             key = UUID(str(decoder.decode(message.value())["id"]))
         except Exception:  # noqa: BLE001 - untrusted bytes: whatever decoding raises, it is no user
-            undecodable.add(f"{TOPIC}/{message.partition()}#{message.offset()}")
+            undecodable.add(f"{USERS.topic}/{message.partition()}#{message.offset()}")
         else:
             keys.setdefault(page if isinstance(page, str) else page.decode(errors="replace"), set()).add(key)
-    return Frames(count, keys, undecodable, sum(low for low, _ in _offsets(settings, TOPIC).values()))
+    return Frames(count, keys, undecodable, sum(low for low, _ in _offsets(settings, USERS.topic).values()))
 
 
 @dataclass(frozen=True)
@@ -157,8 +157,8 @@ def positions(settings: Settings) -> dict[int, Position]:
     """Partition -> how far the consumer is in it. Raises TransientError when Kafka does not answer."""
     consumer = _consumer(settings)
     try:
-        ends = _offsets(settings, TOPIC)
-        asked = consumer.committed([TopicPartition(TOPIC, partition) for partition in ends], timeout=10)
+        ends = _offsets(settings, USERS.topic)
+        asked = consumer.committed([TopicPartition(USERS.topic, partition) for partition in ends], timeout=10)
         committed = {p.partition: p.offset if p.offset >= 0 else None for p in asked}
         return {partition: Position(low, high, committed[partition]) for partition, (low, high) in ends.items()}
     except KafkaException as error:
@@ -174,8 +174,8 @@ def totals(settings: Settings, session: Session) -> dict[str, int]:
         "users fetched": sum(page["fetched"] for page in pages),
         "users published": sum(page["published"] for page in pages),
         "users invalid": sum(page["invalid"] for page in pages),
-        f"frames in {TOPIC}": length(settings, TOPIC),
-        f"frames in {DEAD_LETTERS}": length(settings, DEAD_LETTERS),
+        f"frames in {USERS.topic}": length(settings, USERS.topic),
+        f"frames in {USERS.dead_letters}": length(settings, USERS.dead_letters),
         "rows in created_users": len(row_keys(session)),
     }
 
@@ -287,7 +287,7 @@ def _consumer(settings: Settings) -> Consumer:
     return Consumer(
         {
             "bootstrap.servers": settings.kafka,
-            "group.id": GROUP,  # only to read what it has committed; nothing here joins or commits
+            "group.id": USERS.consumer_group,  # only to read what it has committed; nothing here joins or commits
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "queued.max.messages.kbytes": 65536,

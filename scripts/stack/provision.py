@@ -1,6 +1,6 @@
 """What flow and consumer find ready: schemas in the registry, topics in Kafka, the table in Cassandra."""
 
-from scripts.stack import names
+from nifi_flows.pipeline import USERS, subject
 from scripts.stack.engines import cassandra, kafka, registry
 from scripts.stack.stack import Stack
 from spark_consumer import table
@@ -12,10 +12,10 @@ def provision(stack: Stack) -> None:
     Later schemas come with the version of the flow that needs them.
     """
     subjects = registry.subjects(stack.settings)
-    for topic, path in names.SCHEMAS.items():
-        if names.subject(topic) not in subjects:
-            registry.register(stack.settings, names.subject(topic), path.read_text())
-    kafka.create_topics(stack.settings, names.TOPICS)
+    for topic, made in USERS.topics.items():
+        if subject(topic) not in subjects:
+            registry.register(stack.settings, subject(topic), made.contract.read_text())
+    kafka.create_topics(stack.settings, USERS.topics)
     with cassandra.session(stack.settings, stack.credentials, admin=True) as session:
         table.create_keyspace(session)
         table.create_table(session)

@@ -4,10 +4,9 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from nifi_flows.errors import TerminalError
 from scripts.bootstrap import ROOT, cache_folder
 
 LOOPBACK = "127.0.0.1"  # the only address that anything here listens on
@@ -94,20 +93,3 @@ class Settings(BaseSettings):
     def source(self) -> str:
         """The embedded HTTP source, in the shape of the randomuser.me API."""
         return f"http://{LOOPBACK}:{self.source_port}/api/"
-
-
-def load() -> Settings:
-    """Read the settings from the environment. Raises TerminalError naming the variable that is wrong."""
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = "PIPELINE_" + str(first["loc"][0]).upper()
-        raise TerminalError(f"{name}: {first['msg']}, got {first['input']!r}", f"correct or unset {name}") from error
-    taken: dict[int, str] = {}
-    for field, port in ((field, value) for field, value in settings if field.endswith("_port")):
-        name = f"PIPELINE_{field.upper()}"
-        if port in taken:
-            raise TerminalError(f"{taken[port]} and {name} are both {port}", f"set {name} to another port")
-        taken[port] = name
-    return settings

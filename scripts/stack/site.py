@@ -11,16 +11,17 @@ import requests
 
 from nifi_flows import canvas, connection
 from nifi_flows.errors import TerminalError, TransientError
+from nifi_flows.pipeline import USERS, subject
 from nifi_flows.version import Version, made_at
 from nifi_processors import bundle
-from scripts.stack import hops, names
+from scripts.stack import hops
 from scripts.stack.credentials import Credentials
 from scripts.stack.engines import nifi, registry
 from scripts.stack.settings import Settings
 from scripts.stack.stack import nifi_of
 from scripts.stack.supervise import Supervisor
 
-_TOPICS = {path.stem: topic for topic, path in names.SCHEMAS.items()}
+_TOPICS = {made.contract.stem: topic for topic, made in USERS.topics.items()}
 _RESTART = 300.0  # seconds that NiFi may take to answer again
 _SAVED = 2.0  # seconds in which NiFi writes down what was changed last; what runs counts as stopped before that
 _RECORD = 20.0  # seconds in which a record should have passed
@@ -88,13 +89,13 @@ class LocalSite:
 
     def watch(self, group: str) -> Callable[[Callable[[str], None]], str | None]:
         told = max(canvas.complaints(group), default=0)
-        state, before = hops.flow(names.FLOW_NAME), self._pages()
+        state, before = hops.flow(USERS.name), self._pages()
         under_way = sum(state.queued.values())  # these pages may have passed already what is new
 
         def wait(report: Callable[[str], None]) -> str | None:
             deadline = time.monotonic() + _RECORD
             while time.monotonic() < deadline:
-                pages, now = self._pages(), hops.flow(names.FLOW_NAME)
+                pages, now = self._pages(), hops.flow(USERS.name)
                 if before is not None and pages is not None and pages > before + under_way:
                     report("verified: records flow")
                     return None
@@ -117,7 +118,7 @@ class LocalSite:
     def _pages(self) -> int | None:
         """Pages that were published so far, None when Kafka does not tell."""
         try:
-            return hops.length(self._settings, names.PAGES)
+            return hops.length(self._settings, USERS.pages)
         except TransientError:
             return None
 
@@ -155,4 +156,4 @@ def placed(settings: Settings) -> bool:
 def _subject(schema: str) -> str:
     if schema not in _TOPICS:
         raise TerminalError(f"no topic takes {schema}.avsc", f"the flow has schemas for {', '.join(sorted(_TOPICS))}")
-    return names.subject(_TOPICS[schema])
+    return subject(_TOPICS[schema])

@@ -16,7 +16,8 @@ import pytest
 from nifi_flows import canvas, connection
 from nifi_flows.deploy import Deployment
 from nifi_flows.errors import TerminalError
-from scripts.stack import credentials, flows, hops, names
+from nifi_flows.pipeline import USERS
+from scripts.stack import credentials, flows, hops
 from scripts.stack.settings import Settings
 from scripts.stack.site import LocalSite
 from scripts.stack.stack import nifi_of
@@ -39,7 +40,7 @@ def load(stack: LocalStack, seed: str) -> Iterator[None]:
         yield
     finally:
         with canvas_of(stack):
-            cursor = hops.flow(names.FLOW_NAME).cursor
+            cursor = hops.flow(USERS.name).cursor
         assert cursor
         stack.run("--pages", str(cursor.next_page + 2))
     assert stack.audit()["findings"] == []
@@ -49,7 +50,7 @@ def load(stack: LocalStack, seed: str) -> Iterator[None]:
 def canvas_of(stack: LocalStack) -> Iterator[str]:
     """The flow's group, to work on as somebody does at the canvas."""
     with connection.connected(nifi_of(stack.settings, credentials.ensure(stack.settings.secrets))):
-        group = canvas.find_group(names.FLOW_NAME)
+        group = canvas.find_group(USERS.name)
         assert group
         yield group
 
@@ -67,7 +68,7 @@ def stop(group: str, name: str) -> None:
 
 def pause(stack: LocalStack, since: float) -> float:
     """The longest time without a page since then, in seconds."""
-    stamps = sorted(m.timestamp()[1] / 1000 for m in hops.read(stack.settings, names.PAGES))
+    stamps = sorted(m.timestamp()[1] / 1000 for m in hops.read(stack.settings, USERS.pages))
     return max(after - before for before, after in pairwise(stamp for stamp in stamps if stamp > since - 2 * _EVERY))
 
 
@@ -81,7 +82,7 @@ def as_it_was(stack: LocalStack) -> Iterator[None]:
 
 
 def test_what_is_on_the_canvas_is_what_is_in_git(stack: LocalStack) -> None:
-    assert flows.export(stack.settings) == names.FLOW.read_text()
+    assert flows.export(stack.settings) == USERS.flow.read_text()
     assert stack.pipeline("flow", "export", "--check").code == 0
     assert stack.pipeline("flow", "drift").code == 0
 
@@ -91,7 +92,7 @@ def test_an_edit_by_hand_is_told_in_the_lines_that_say_it_saved_and_healed(stack
         with canvas_of(stack) as group:
             edit(group, "Fetch page", penalty_duration="7 sec")
             stop(group, "Publish users")
-        lines = difflib.ndiff(names.FLOW.read_text().splitlines(), flows.export(stack.settings).splitlines())
+        lines = difflib.ndiff(USERS.flow.read_text().splitlines(), flows.export(stack.settings).splitlines())
         assert [line.split() for line in lines if line[0] in "+-"] == [
             ["-", '"penaltyDuration":', '"1', 'sec",'],
             ["+", '"penaltyDuration":', '"7', 'sec",'],

@@ -19,7 +19,8 @@ from kafka import KafkaAdminClient, KafkaProducer
 
 from nifi_flows import canonical, canvas, connection, definition
 from nifi_flows.errors import TerminalError
-from scripts.stack import credentials, hops, names
+from nifi_flows.pipeline import USERS, subject
+from scripts.stack import credentials, hops
 from scripts.stack.engines import cassandra, registry
 from scripts.stack.stack import nifi_of
 from scripts.stack.supervise import Supervisor
@@ -114,11 +115,11 @@ def test_a_source_that_asks_for_patience_gets_it_and_rubbish_is_asked_for_again(
 def test_a_frame_that_cannot_be_decoded_is_a_dead_letter_and_stalls_nothing(stack: LocalStack) -> None:
     before = stack.audit()["counts"]["dead letters of the consumer"]
     producer = KafkaProducer(bootstrap_servers=stack.settings.kafka)
-    sent = producer.send(names.TOPIC, key=b"rubbish", value=b"\x00\x00\x00\x00\x01\xff\xff\xff\xff").get(timeout=30)
+    sent = producer.send(USERS.topic, key=b"rubbish", value=b"\x00\x00\x00\x00\x01\xff\xff\xff\xff").get(timeout=30)
     producer.close()
     stack.run("--source", "embedded", "--seed", f"after {sent.offset}", "--pages", "2", "--page-size", "100")
     assert stack.audit()["counts"]["dead letters of the consumer"] == before + 1
-    letter = hops.dead_letters(stack.settings)[f"{names.TOPIC}/{sent.partition}#{sent.offset}"]
+    letter = hops.dead_letters(stack.settings)[f"{USERS.topic}/{sent.partition}#{sent.offset}"]
     assert letter["original"] == b"\x00\x00\x00\x00\x01\xff\xff\xff\xff"
     assert letter["stage"] == "consumer"
     assert letter["reasons"]
@@ -157,23 +158,23 @@ def test_deploying_what_runs_changes_nothing(stack: LocalStack) -> None:
     with connection.connected(nifi_of(stack.settings, made)):
         group = canvas.find_group("users")
         assert group
-        exported, kept = canvas.export(group), definition.load(names.FLOW)
+        exported, kept = canvas.export(group), definition.load(USERS.flow)
     assert canonical.structure(exported) == canonical.structure(kept)
 
 
 def test_ordinary_lag_tools_see_the_consumer(stack: LocalStack) -> None:
     stack.audit()
     admin = KafkaAdminClient(bootstrap_servers=stack.settings.kafka)
-    committed = admin.list_group_offsets([names.GROUP])[names.GROUP]
+    committed = admin.list_group_offsets([USERS.consumer_group])[USERS.consumer_group]
     admin.close()
     assert sum(offset.offset for offset in committed.values()) == hops.frames(stack.settings).count
 
 
 def test_an_incompatible_schema_is_refused(stack: LocalStack) -> None:
-    schema = json.loads(names.SCHEMAS[names.TOPIC].read_text())
+    schema = json.loads(USERS.topics[USERS.topic].contract.read_text())
     schema["fields"].append({"name": "shoe_size", "type": "int"})
     with pytest.raises(TerminalError, match="refuses the schema") as caught:
-        registry.register(stack.settings, names.subject(names.TOPIC), json.dumps(schema))
+        registry.register(stack.settings, subject(USERS.topic), json.dumps(schema))
     assert "default" in caught.value.remedy
 
 

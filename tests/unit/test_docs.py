@@ -171,6 +171,6 @@ def test_what_a_document_points_to_is_there(document: Path) -> None:
 
 def test_tests_of_any_folder_can_be_asked_for_by_their_marker() -> None:
     """pytest takes two files of one name for one module where their folders are no packages, and reads neither."""
-    tests = Path(ROOT, "tests").glob("*/test_*.py")
+    tests = Path(ROOT, "tests").rglob("test_*.py")
     names = [path.name for path in tests if not path.with_name("__init__.py").exists()]
     assert len(names) == len(set(names))

@@ -6,7 +6,7 @@ import typer
 
 from nifi_flows.deploy import Deployment
 from scripts.commands import console
-from scripts.stack import flows, settings
+from scripts.stack import configuration, flows
 
 
 def deploy(
@@ -19,7 +19,7 @@ def deploy(
 
     Exits with 75 when somebody else deploys, a queue does not drain or an engine is away: then try again.
     """
-    configured = settings.load()
+    configured = configuration.load()
     if dry_run:
         planned = flows.plan(configured, revision=revision)
         for line in planned.lines() or ["nothing to change"]:
@@ -32,12 +32,12 @@ def deploy(
 
 def redeploy() -> None:
     """Make run again what was deployed: what was changed on the canvas is saved, stopped parts are started."""
-    _tell(flows.redeploy(settings.load(), report=_say))
+    _tell(flows.redeploy(configuration.load(), report=_say))
 
 
 def rollback() -> None:
     """Deploy the version that ran before the present one; flow, processors and schemas."""
-    _tell(flows.rollback(settings.load(), report=_say))
+    _tell(flows.rollback(configuration.load(), report=_say))
 
 
 def _say(line: str) -> None:

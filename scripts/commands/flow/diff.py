@@ -39,6 +39,6 @@ def diff(
 
 def on_canvas() -> dict[str, Any]:
     """The flow as the running stack's NiFi has it. Raises TransientError when NiFi is away."""
-    from scripts.stack import flows, settings  # with NiFi's client, which takes seconds to import
+    from scripts.stack import configuration, flows  # with NiFi's client, which takes seconds to import
 
-    return definition.parse(flows.export(settings.load()), "the flow on the canvas")
+    return definition.parse(flows.export(configuration.load()), "the flow on the canvas")

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from nifi_flows import definition
+from nifi_flows.pipeline import USERS
 from scripts.commands import console
-from scripts.stack import flows, names, settings
+from scripts.stack import configuration, flows
 
 
 def export(
@@ -18,8 +19,8 @@ def export(
     ] = None,
 ) -> None:
     """Write the flow on the canvas to nifi_flows/users/flow.json: the same bytes as long as nobody changes the flow."""
-    place = output or names.FLOW
-    text = flows.export(settings.load())
+    place = output or USERS.flow
+    text = flows.export(configuration.load())
     if str(place) == "-":
         sys.stdout.write(text)
         return

@@ -8,7 +8,7 @@ import typer
 
 from nifi_flows import hold as holds
 from scripts.commands import console
-from scripts.stack import settings
+from scripts.stack import configuration
 
 
 def hold(
@@ -35,4 +35,4 @@ def release() -> None:
 
 
 def _file() -> Path:
-    return settings.load().flows / "users" / "hold.json"
+    return configuration.load().flows / "users" / "hold.json"

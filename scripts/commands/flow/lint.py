@@ -13,10 +13,10 @@ from nifi_flows import lint as linter
 from nifi_flows.errors import TerminalError
 from nifi_flows.inventory import Inventory
 from nifi_flows.lint import Config, Finding, Severity
+from nifi_flows.pipeline import USERS
 from scripts.bootstrap import ROOT
 from scripts.commands import console
 from scripts.commands.flow.diff import on_canvas
-from scripts.stack.names import FLOW
 
 _STYLES = {Severity.error: "bold red", Severity.warning: "yellow"}
 _FLOWS = Path(ROOT, "nifi_flows")
@@ -24,7 +24,7 @@ _PROCESSORS = Path(ROOT, "nifi_processors", "processors")
 
 
 def lint(
-    file: Annotated[Path, typer.Argument(help="The flow definition; a lint.toml beside it configures.")] = FLOW,
+    file: Annotated[Path, typer.Argument(help="The flow definition; a lint.toml beside it configures.")] = USERS.flow,
     nifi: Annotated[bool, typer.Option("--nifi", help="Also against the types of the running NiFi.")] = False,
     inventory: Annotated[Path | None, typer.Option(help="Also against the types of a NiFi, read before.")] = None,
     write_inventory: Annotated[Path | None, typer.Option(help="With --nifi: keep its types, for --inventory.")] = None,
@@ -67,10 +67,10 @@ def lint(
 def _ask(file: Path) -> Inventory:
     # Both take seconds to import, which a lint without NiFi need not wait.
     from nifi_flows import connection
-    from scripts.stack import settings, stack
+    from scripts.stack import configuration, stack
 
     flow = definition.load(file)
-    with connection.connected(stack.running(settings.load()).nifi):
+    with connection.connected(stack.running(configuration.load()).nifi):
         return inventories.read(flow)
 
 

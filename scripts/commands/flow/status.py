@@ -7,14 +7,14 @@ from rich.table import Table
 
 from nifi_flows.errors import PipelineError
 from scripts.commands import console
-from scripts.stack import flows, settings
+from scripts.stack import configuration, flows, settings
 
 _EVENTS = 5  # of the history
 
 
 def status(output: console.OutputOption = console.Output.text) -> None:
     """Show the deployed version, who holds the flow or deploys it, what differs and what happened last."""
-    configured = settings.load()
+    configured = configuration.load()
     deployed, unfinished = flows.deployed(configured), flows.unfinished(configured)
     held, deploying = flows.held(configured), flows.deploying(configured)
     history = flows.history(configured)[-_EVENTS:]
@@ -55,7 +55,7 @@ def status(output: console.OutputOption = console.Output.text) -> None:
 
 def drift(output: console.OutputOption = console.Output.text) -> None:
     """Say in words what is no longer as it was deployed. Exits with 1 when anything is not."""
-    found = flows.drift(settings.load())
+    found = flows.drift(configuration.load())
     if output == console.Output.json:
         console.print_json(found)
     else:

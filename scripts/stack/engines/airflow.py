@@ -137,7 +137,7 @@ def configuration(settings: Settings, credentials: Credentials) -> dict[str, dic
 
 
 def _stack(settings: Settings) -> dict[str, str]:
-    """The environment in which a task's `scripts.stack.settings.load()` gives these same settings."""
+    """The environment in which a task's `scripts.stack.configuration.load()` gives these same settings."""
     return {f"PIPELINE_{name.upper()}": str(value) for name, value in settings}
 
 

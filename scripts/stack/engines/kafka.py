@@ -1,12 +1,14 @@
 """Kafka, one node that is broker and controller (KRaft)."""
 
 import contextlib
+from collections.abc import Mapping
 from concurrent.futures import Future
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic  # type: ignore[attr-defined]
 
 from nifi_flows.errors import TransientError
+from nifi_flows.pipeline import Topic
 from scripts.stack.engine import QUICK_START, Engine
 from scripts.stack.install import Installed
 from scripts.stack.settings import LOOPBACK, Settings
@@ -89,27 +91,29 @@ def define(settings: Settings, installed: Installed) -> Engine:
     )
 
 
+def address(settings: Settings) -> str:
+    """host:port of the brokers, as clients take it."""
+    return settings.kafka
+
+
 def answer(settings: Settings, patience: float = 3) -> str:
     """What Kafka says of itself within `patience` seconds. Raises KafkaException when it does not answer."""
     metadata = _admin(settings).list_topics(timeout=patience)
     return f"{len(metadata.brokers)} broker, {len([t for t in metadata.topics if not t.startswith('__')])} topics"
 
 
-def create_topics(settings: Settings, topics: dict[str, tuple[int, dict[str, str]]]) -> None:
-    """Create the topics that are missing and set the configuration of the others.
-
-    topics: name -> (number of partitions, topic configuration).
-    """
+def create_topics(settings: Settings, topics: Mapping[str, Topic]) -> None:
+    """Create the topics that are missing and set the configuration of the others."""
     admin = _admin(settings)
-    new = [NewTopic(name, partitions, 1, config=config) for name, (partitions, config) in topics.items()]
+    new = [NewTopic(name, topic.partitions, 1, config=dict(topic.configuration)) for name, topic in topics.items()]
     try:
         for future in admin.create_topics(new, operation_timeout=20).values():
             with contextlib.suppress(_TopicExists):
                 _result(future)
         resources = [
-            ConfigResource(ConfigResource.Type.TOPIC, name, set_config=config)
-            for name, (_, config) in topics.items()
-            if config
+            ConfigResource(ConfigResource.Type.TOPIC, name, set_config=dict(topic.configuration))
+            for name, topic in topics.items()
+            if topic.configuration
         ]
         for future in admin.alter_configs(resources).values() if resources else ():
             future.result()

@@ -78,6 +78,11 @@ def define(settings: Settings, installed: Installed, credentials: Credentials) -
     )
 
 
+def address(settings: Settings) -> str:
+    """Base URL of the REST API."""
+    return settings.nifi
+
+
 def extensions(settings: Settings) -> Path:
     """The folder from which NiFi loads the project's Python processors."""
     return settings.home / "nifi_extensions"

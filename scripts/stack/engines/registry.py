@@ -56,6 +56,11 @@ def define(settings: Settings, installed: Installed) -> Engine:
     )
 
 
+def address(settings: Settings) -> str:
+    """Base URL of the Confluent API."""
+    return settings.registry
+
+
 def subjects(settings: Settings) -> list[str]:
     """The subjects that the registry knows; raises RequestException while it does not answer."""
     response = requests.get(f"{settings.registry}/subjects", timeout=3)

@@ -28,6 +28,11 @@ def define(settings: Settings) -> Engine:
     )
 
 
+def address(settings: Settings) -> str:
+    """URL of a page of users, in the shape of the randomuser.me API."""
+    return settings.source
+
+
 def behaviour(settings: Settings) -> Behaviour:
     """What the source has been told to do wrong. Raises TerminalError when its file can't be read."""
     try:

@@ -7,8 +7,8 @@ from pyspark.sql import Row, SparkSession
 
 from spark_consumer.contract import USER_SCHEMA
 from spark_consumer.decode import decode
-from tests.unit.consumer_frames import ANN, NOON, frame, messages, with_fields
-from tests.unit.consumer_spark import spark  # noqa: F401
+from tests.unit.consumer.frames import ANN, NOON, frame, messages, with_fields
+from tests.unit.consumer.local_spark import spark  # noqa: F401
 
 GOOD = frame(ANN)
 WRITERS = {7: USER_SCHEMA}

@@ -5,7 +5,7 @@ from typing import Any
 
 from nifi_flows.definition import groups
 from nifi_flows.queues import handed_over, kept_processors, leading_to_removed, removed
-from tests.unit.small_flows import Flow, exported, flow
+from tests.unit.flows.small_flows import Flow, exported, flow
 
 BEFORE = flow("Pull success Check", "Check valid Publish", "Check invalid Reject")
 # a new processor between two, which tries again what it could not do

@@ -25,7 +25,7 @@ from nifi_flows.errors import TerminalError, TransientError
 from scripts.bootstrap import ROOT
 from scripts.commands import audit, down, status
 from scripts.commands.flow import export
-from scripts.stack import flows, install, settings, stack
+from scripts.stack import configuration, flows, install, settings, stack
 from scripts.stack.audit import Audit
 from scripts.stack.engine import Engine
 
@@ -228,24 +228,24 @@ def test_a_setting_that_is_wrong_is_named(
 def test_only_a_port_is_a_port(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("PIPELINE_NIFI_PORT", value)
     if value.strip().isdigit() and 0 < int(value) < 65536:
-        assert settings.load().nifi_port == 9092
+        assert configuration.load().nifi_port == 9092
         return
     with pytest.raises(TerminalError, match=r"^PIPELINE_NIFI_PORT: "):
-        settings.load()
+        configuration.load()
 
 
 def test_one_port_for_two_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIPELINE_KAFKA_PORT", "20001")
     monkeypatch.setenv("PIPELINE_SPARK_MASTER_PORT", "20001")
     with pytest.raises(TerminalError) as refused:
-        settings.load()
+        configuration.load()
     assert str(refused.value) == "PIPELINE_KAFKA_PORT and PIPELINE_SPARK_MASTER_PORT are both 20001"
 
 
 def test_the_ports_that_are_not_set_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     for field in settings.Settings.model_fields:
         monkeypatch.delenv(f"PIPELINE_{field}".upper(), raising=False)
-    assert settings.load().home == Path(ROOT) / ".pipeline"
+    assert configuration.load().home == Path(ROOT) / ".pipeline"
 
 
 def test_a_relative_home_is_one_folder_from_wherever_an_engine_runs(
@@ -254,14 +254,14 @@ def test_a_relative_home_is_one_folder_from_wherever_an_engine_runs(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PIPELINE_HOME", "here/../there")
     monkeypatch.setenv("PIPELINE_CACHE", "kept")
-    configured = settings.load()
+    configured = configuration.load()
     assert (configured.home, configured.cache) == (tmp_path / "there", tmp_path / "kept")
 
 
 def test_an_empty_setting_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIPELINE_HOME", "")
     monkeypatch.setenv("PIPELINE_KAFKA_PORT", "")
-    configured = settings.load()
+    configured = configuration.load()
     assert (configured.home, configured.kafka_port) == (Path(ROOT) / ".pipeline", 9092)
 
 

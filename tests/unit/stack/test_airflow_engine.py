@@ -23,8 +23,7 @@ import yaml  # type: ignore[import-untyped]
 
 from nifi_flows.errors import TransientError
 from scripts.bootstrap import ROOT
-from scripts.stack import airflow_api, credentials
-from scripts.stack import settings as stack_settings
+from scripts.stack import airflow_api, configuration, credentials
 from scripts.stack.credentials import Credentials
 from scripts.stack.engine import Engine, configure
 from scripts.stack.engines import airflow
@@ -113,7 +112,7 @@ def test_a_task_finds_the_settings_of_its_stack(
 ) -> None:
     for name, value in engines[1].environment.items():
         monkeypatch.setenv(name, value)
-    assert stack_settings.load() == settings
+    assert configuration.load() == settings
 
 
 def test_a_stop_reaches_the_children(engines: list[Engine]) -> None:

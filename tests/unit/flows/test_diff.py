@@ -18,7 +18,7 @@ from nifi_flows.diff import Difference, What, compare, removed_connections
 from nifi_flows.errors import TerminalError
 from scripts.commands.flow import diff as command
 
-FLOW = Path(__file__).parents[2] / "nifi_flows" / "users" / "flow.json"
+FLOW = Path(__file__).parents[3] / "nifi_flows" / "users" / "flow.json"
 NASTY = "`a` | <b>x</b>\n# heading\r\x1b[31m\u202e\ud800 ``` @somebody"
 
 Flow = dict[str, Any]

@@ -15,8 +15,8 @@ from spark_consumer.contract import DEAD_LETTER_SCHEMA, USER_SCHEMA
 from spark_consumer.dead_letters import dead_letters
 from spark_consumer.decode import decode
 from spark_consumer.errors import TransientError
-from tests.unit.consumer_frames import ANN, NOON, frame, messages, with_fields
-from tests.unit.consumer_spark import spark  # noqa: F401
+from tests.unit.consumer.frames import ANN, NOON, frame, messages, with_fields
+from tests.unit.consumer.local_spark import spark  # noqa: F401
 
 BO = {**ANN, "id": "ffffffff-58b4-4b0a-9d5e-0123456789ab", "first_name": "Bo"}
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nifi_flows.pipeline import USERS
 from scripts.stack.audit import Audit, audit
 from scripts.stack.hops import Cursor, Flow, Frames, at_rest, describe
-from scripts.stack.names import TOPIC
 
 RUN = "embedded/users/10"
 EARLIER = "embedded/before/10"
@@ -56,7 +56,7 @@ class World:
         return name
 
     def refused(self, offset: int, reason: str) -> str:
-        return self.letter("consumer", f"{TOPIC}/0", offset, [reason])
+        return self.letter("consumer", f"{USERS.topic}/0", offset, [reason])
 
     def audit(self) -> Audit:
         count = sum(len(keys) for keys in self.keys.values()) + len(self.undecodable)
@@ -157,7 +157,7 @@ def _add_row(world: World) -> None:
 
 
 def _undecodable_without_letter(world: World) -> None:
-    world.undecodable.add(f"{TOPIC}/1#3")
+    world.undecodable.add(f"{USERS.topic}/1#3")
 
 
 def _frames_without_receipt(world: World) -> None:
@@ -190,7 +190,7 @@ _TAMPERED: list[tuple[Callable[[World], None], list[str]]] = [
     (_add_letter, [f"page {RUN}/1: 2 invalid, but 3 dead letters"]),
     (_letters_of_an_unknown_page, ["page elsewhere/users/10/1: 1 dead letters, but no receipt"]),
     (_add_row, [f"rows without a frame in the topic: {key('nobody')}"]),
-    (_undecodable_without_letter, [f"undecodable frames without a dead letter: {TOPIC}/1#3"]),
+    (_undecodable_without_letter, [f"undecodable frames without a dead letter: {USERS.topic}/1#3"]),
     (_frames_without_receipt, ["page elsewhere/users/10/1: 1 keys in the topic, but no receipt"]),
     (_receipt_does_not_sum, [f"page {RUN}/1: 11 fetched, but 8 published and 2 invalid"]),
 ]
@@ -214,10 +214,10 @@ def test_a_lost_row_is_named_by_its_key() -> None:
 
 def test_a_key_without_a_row_is_fine_only_as_far_as_the_consumer_refused_frames_that_decode() -> None:
     world = balanced()
-    del world.letters[f"{TOPIC}/0#9"]
+    del world.letters[f"{USERS.topic}/0#9"]
     assert world.audit().findings == [f"keys of the topic without a row: {key('from another century')}"]
     world.refused(11, "bad_magic")
-    world.undecodable.add(f"{TOPIC}/0#11")
+    world.undecodable.add(f"{USERS.topic}/0#11")
     assert world.audit().findings, "a letter for an undecodable frame excuses no key"
 
 

@@ -7,8 +7,8 @@ from pyspark.sql import Row, SparkSession
 
 from spark_consumer.enrich import enrich
 from spark_consumer.table import COLUMNS
-from tests.unit.consumer_frames import ANN, NOON
-from tests.unit.consumer_spark import spark  # noqa: F401
+from tests.unit.consumer.frames import ANN, NOON
+from tests.unit.consumer.local_spark import spark  # noqa: F401
 
 SHAPE = (
     "id string, first_name string, last_name string, gender string, address string, post_code string, email string, "

@@ -9,7 +9,7 @@ import pytest
 from nifi_flows import definition
 from nifi_flows.environments import Environment, heals, load, parse, resolve
 from nifi_flows.errors import TerminalError
-from scripts.stack.names import FLOW, USERS_FLOW
+from nifi_flows.pipeline import USERS
 
 PLACES = {"kafka": "127.0.0.1:9092", "registry": "http://127.0.0.1:8081", "source": "http://127.0.0.1:8000/api/"}
 DECLARED: dict[str, dict[str, Any]] = {
@@ -59,8 +59,8 @@ def secrets(tmp_path: Path) -> Path:
 
 
 def test_the_environments_in_git_are_complete_for_the_flow() -> None:
-    declared = definition.parameters(definition.load(FLOW))
-    environments = load(USERS_FLOW / "environments.toml")
+    declared = definition.parameters(definition.load(USERS.flow))
+    environments = load(USERS.folder / "environments.toml")
     local = resolve(environments, "local", PLACES, declared, given=["flow.version"], variables={})
     assert local.heal
     assert local.values == {

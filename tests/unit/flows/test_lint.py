@@ -22,14 +22,14 @@ from nifi_flows.inventory import Bundle, Definition, Inventory, Property
 from nifi_flows.lint import RULES, Config, Finding
 from nifi_flows.lint.config import Excuse
 from nifi_flows.lint.parameters import references
+from nifi_flows.pipeline import USERS
 from scripts.bootstrap import ROOT
 from scripts.commands.console import Output
 from scripts.commands.flow import lint as command
-from scripts.stack.names import FLOW, LINT
 
-OURS = definition.load(FLOW)
+OURS = definition.load(USERS.flow)
 PROCESSORS = Path(ROOT, "nifi_processors", "processors")
-CONFIG = lint.load_config(LINT)
+CONFIG = lint.load_config(USERS.lint)
 STANDARD = "org.apache.nifi.processors.standard"
 SERVICE = "0f0f0f0f-0000-1000-8000-000000000000"
 
@@ -482,7 +482,7 @@ def test_a_rule_can_be_off_and_a_finding_excused(tmp_path: Path) -> None:
     assert [one.code for one in found(flow)] == ["NF012"]
     assert found(flow, replace(CONFIG, off=frozenset({"NF012"}))) == []
     path = tmp_path / "lint.toml"
-    path.write_text(LINT.read_text() + '[[excuse]]\ncode = "NF012"\nwhere = "users / st*"\nwhy = "stale soon"\n')
+    path.write_text(USERS.lint.read_text() + '[[excuse]]\ncode = "NF012"\nwhere = "users / st*"\nwhy = "stale soon"\n')
     assert found(flow, lint.load_config(path)) == []
 
 
@@ -498,10 +498,10 @@ def test_an_excuse_is_copied_as_lint_prints_it(name: str) -> None:
 def test_an_excuse_for_nothing_is_found_unless_its_rule_did_not_run(tmp_path: Path) -> None:
     path = tmp_path / "lint.toml"
     text = '\n[[excuse]]\ncode = "{}"\nwhere = "users / gone"\nwhy = "was there"\n'
-    path.write_text(LINT.read_text() + text.format("NF012"))
+    path.write_text(USERS.lint.read_text() + text.format("NF012"))
     (finding,) = found(OURS, lint.load_config(path))
     assert (finding.code, finding.where) == ("NF090", "lint.toml") and "users / gone" in finding.message
-    path.write_text(LINT.read_text() + text.format("NF050"))
+    path.write_text(USERS.lint.read_text() + text.format("NF050"))
     assert found(OURS, lint.load_config(path)) == []
 
 
@@ -625,7 +625,7 @@ def test_the_command_says_where_and_what_next(tmp_path: Path, capsys: pytest.Cap
     connection("stamped", flowFileExpiration="1 min")(flow)
     path = tmp_path / "flow.json"
     path.write_text(json.dumps(flow))
-    shutil.copy(LINT, tmp_path)
+    shutil.copy(USERS.lint, tmp_path)
     with pytest.raises(typer.Exit) as ended:
         command.lint(path, output=Output.json)
     assert ended.value.exit_code == 1

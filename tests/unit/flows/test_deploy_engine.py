@@ -23,7 +23,7 @@ from nifi_flows.lease import LeaseLost
 from nifi_flows.ledger import Deployed, Event, Ledger, State, now
 from nifi_flows.queues import removed
 from nifi_flows.version import Version
-from tests.unit.small_flows import Flow, exported, flow
+from tests.unit.flows.small_flows import Flow, exported, flow
 
 AWAY, REFUSED = TransientError("NiFi is away", "wait"), TerminalError("NiFi refuses", "mend it")
 

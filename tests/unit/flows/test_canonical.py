@@ -13,14 +13,14 @@ import pytest
 from nifi_flows import definition
 from nifi_flows.canonical import canonical, dumps, structure
 from nifi_flows.errors import TerminalError
-from scripts.stack.names import FLOW
+from nifi_flows.pipeline import USERS
 
 ORDERED = ("bends", "prioritizers", "inheritedParameterContexts")
 
 
 @pytest.fixture
 def flow() -> dict[str, Any]:
-    return definition.load(FLOW)
+    return definition.load(USERS.flow)
 
 
 def _processors(group: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -65,19 +65,19 @@ def _replaced(text: str, old: str, new: str) -> dict[str, Any]:
 
 
 def test_the_flow_in_git_is_canonical(flow: dict[str, Any]) -> None:
-    assert dumps(flow).encode() == FLOW.read_bytes()
+    assert dumps(flow).encode() == USERS.flow.read_bytes()
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_another_export_of_the_same_flow_gives_the_same_bytes(seed: int) -> None:
     chance = random.Random(seed)
     root = f"{chance.getrandbits(64):x}"
-    flow = json.loads(FLOW.read_text())
+    flow = json.loads(USERS.flow.read_text())
     export = _replaced(json.dumps(_exported(flow, chance)), flow["flowContents"]["identifier"], root)
     export["flowContents"]["position"] = {"x": chance.uniform(-900, 900), "y": 7.0}
     export["latest"] = None
     assert export["flowContents"]["identifier"] == root
-    assert dumps(export).encode() == FLOW.read_bytes()
+    assert dumps(export).encode() == USERS.flow.read_bytes()
     assert structure(export) == structure(flow)
 
 

@@ -22,7 +22,7 @@ import pytest
 
 from scripts.source import invalid, people
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 # What randomuser.me 1.4 answers, with the JSON types a leaf may have.
 FIELDS: dict[str, tuple[type, ...]] = {

@@ -13,14 +13,14 @@ import pytest
 
 from nifi_flows import definition
 from nifi_flows.environments import load, resolve
+from nifi_flows.pipeline import USERS
 from scripts.bootstrap import ROOT
-from scripts.stack.names import DEAD_LETTERS, ENVIRONMENTS, FLOW, TOPIC, USERS_FLOW
 
-FLOW_TEXT = FLOW.read_text()
-CONTENTS: dict[str, Any] = definition.load(FLOW)["flowContents"]
+FLOW_TEXT = USERS.flow.read_text()
+CONTENTS: dict[str, Any] = definition.load(USERS.flow)["flowContents"]
 PARAMETERS: dict[str, dict[str, Any]] = {
     parameter["name"]: parameter
-    for context in definition.load(FLOW)["parameterContexts"].values()
+    for context in definition.load(USERS.flow)["parameterContexts"].values()
     for parameter in context["parameters"]
 }
 
@@ -220,9 +220,9 @@ def test_what_belongs_to_an_environment_is_a_parameter() -> None:
     hosts = [text for text in _texts(CONTENTS) if re.search(r"localhost|127\.0\.0\.1|https?://", text)]
     assert hosts == []
     places = {"kafka": "k:1", "registry": "http://r", "source": "http://s"}
-    values = resolve(load(ENVIRONMENTS), "local", places, PARAMETERS, given=["flow.version"]).values
-    assert values["kafka.topic"] == TOPIC
-    assert values["kafka.dead.letter.topic"] == DEAD_LETTERS
+    values = resolve(load(USERS.environments), "local", places, PARAMETERS, given=["flow.version"]).values
+    assert values["kafka.topic"] == USERS.topic
+    assert values["kafka.dead.letter.topic"] == USERS.dead_letters
     assert int(values["run.pages"]) > 0, "the run that is deployed first ends by itself"
     assert 0 < int(values["run.page.size"]) <= 5000
 
@@ -232,7 +232,7 @@ def test_there_is_no_secret_and_no_path_of_a_machine() -> None:
     assert not re.search(r"enc\{|-----BEGIN|AKIA[0-9A-Z]{16}", FLOW_TEXT)
     named = [key for p in PROCESSORS.values() for key in p["properties"] if re.search("(?i)password|secret|token", key)]
     assert named == []
-    paths = [text for text in _texts(definition.load(FLOW)) if re.match(r"/|~/|[A-Za-z]:\\|file:", text)]
+    paths = [text for text in _texts(definition.load(USERS.flow)) if re.match(r"/|~/|[A-Za-z]:\\|file:", text)]
     assert paths == []
 
 
@@ -288,7 +288,7 @@ def test_everything_runs_when_the_flow_is_started() -> None:
 
 
 def test_the_flow_lies_beside_its_contract() -> None:
-    assert sorted(path.name for path in USERS_FLOW.glob("*.avsc")) == [
+    assert sorted(path.name for path in USERS.folder.glob("*.avsc")) == [
         "dead_letter.avsc",
         "page_receipt.avsc",
         "user.avsc",

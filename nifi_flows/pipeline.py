@@ -1,0 +1,99 @@
+"""A pipeline as one value: the flow that pulls records, and every name on their way to a table."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+_TREE = Path(__file__).parent.parent
+_FLOWS = "nifi_flows"
+
+
+@dataclass(frozen=True)
+class Topic:
+    """How a topic is made. contract: the Avro schema of its values. configuration: as Kafka names it."""
+
+    contract: Path
+    partitions: int
+    configuration: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """name: of the flow, of its process group and of its folder in nifi_flows. record: stem of its records' .avsc file.
+
+    topic: of the records' frames. partitions: of that topic. consumer_group: shows how far the consumer is.
+    tree: the source tree that `folder` is in.
+    """
+
+    name: str
+    record: str
+    topic: str
+    consumer_group: str
+    keyspace: str
+    table: str
+    partitions: int
+    tree: Path = _TREE
+
+    def within(self, tree: Path) -> "Pipeline":
+        """The same pipeline as another source tree declares it."""
+        return replace(self, tree=tree)
+
+    @property
+    def folder(self) -> Path:
+        return self.tree / self.folder_in_tree
+
+    @property
+    def folder_in_tree(self) -> Path:
+        return Path(_FLOWS, self.name)
+
+    @property
+    def flow(self) -> Path:
+        """The flow definition in its canonical form."""
+        return self.folder / "flow.json"
+
+    @property
+    def environments(self) -> Path:
+        return self.folder / "environments.toml"
+
+    @property
+    def lint(self) -> Path:
+        """How the flow is linted."""
+        return self.folder / "lint.toml"
+
+    @property
+    def dead_letters(self) -> str:
+        """The topic of what did not become a row."""
+        return f"{self.topic}.dlq"
+
+    @property
+    def pages(self) -> str:
+        """The topic of the receipts of pages."""
+        return f"{self.topic}.pages"
+
+    @property
+    def topics(self) -> dict[str, Topic]:
+        """Name -> topic. A dead letter can be one huge record, and it stays until somebody has read it."""
+        kept = {"retention.ms": "-1"}
+        return {
+            self.topic: Topic(self.folder / f"{self.record}.avsc", self.partitions, {}),
+            self.dead_letters: Topic(
+                self.folder / "dead_letter.avsc", 1, {"max.message.bytes": str(73 * 1024 * 1024), **kept}
+            ),
+            self.pages: Topic(self.folder / "page_receipt.avsc", 1, kept),
+        }
+
+
+def subject(topic: str) -> str:
+    """The registry's subject for the values of a topic."""
+    return f"{topic}-value"
+
+
+USERS = Pipeline(
+    name="users",
+    record="user",
+    topic="user_data_topic",
+    consumer_group="spark_consumer",
+    keyspace="spark_streams",
+    table="created_users",
+    partitions=2,  # a task of every batch each: as many as the cores of the local Spark
+)
