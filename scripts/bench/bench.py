@@ -23,7 +23,7 @@ from scripts.bench.contenders import Contender
 from scripts.bench.measure import Latency, Throughput, latency, throughput
 from scripts.bootstrap import ROOT
 from scripts.stack import collect, flows, hops
-from scripts.stack.engines import cassandra
+from scripts.stack.engines import cassandra, kafka
 from scripts.stack.stack import Stack
 
 _FRAME = 480  # bytes of a user's frame in user_data_topic, on average
@@ -68,7 +68,7 @@ def check_free(made: Stack) -> None:
     """Raise TransientError unless every engine answers and nothing is under way: it would be measured, too."""
     for engine in (engine for engine in made.engines if not engine.optional):
         try:
-            engine.ready()
+            engine.ask(made.credentials, 5)
         except Exception as error:
             raise TransientError(
                 f"{engine.title} is not ready: {(str(error).splitlines() or [''])[0][:120]}",
@@ -169,7 +169,7 @@ def _source_alone(url: str, conditions: Conditions) -> float:
 
 
 def _publish_alone(made: Stack, conditions: Conditions) -> float:
-    producer = Producer({"bootstrap.servers": made.settings.kafka, "compression.type": "lz4", "linger.ms": 10})
+    producer = Producer({"bootstrap.servers": kafka.address(made.settings), "compression.type": "lz4", "linger.ms": 10})
     frames = [os.urandom(_FRAME // 2).hex().encode() for _ in range(conditions.page)]
     with contenders.topic(made) as topic:
         begun = time.monotonic()

@@ -106,7 +106,7 @@ class Baseline:
             "pages": pages,
             "size": size,
             "interval": interval,
-            "brokers": self.made.settings.kafka,
+            "brokers": kafka.address(self.made.settings),
             "topic": self.topic,
             "schema_id": registry.register(self.made.settings, subject(USERS.topic), schema),
             "schema": schema,
@@ -180,7 +180,8 @@ def topic(made: Stack) -> Iterator[str]:
     try:
         yield name
     finally:
-        admin = AdminClient({"bootstrap.servers": made.settings.kafka, "log_level": 0})  # it has to outlive its futures
+        # it has to outlive its futures
+        admin = AdminClient({"bootstrap.servers": kafka.address(made.settings), "log_level": 0})
         for future in admin.delete_topics([name]).values():
             future.result()
 
@@ -208,7 +209,7 @@ def spark_free(made: Stack) -> Iterator[None]:
 
 
 def consumer_environment(made: Stack) -> dict[str, str]:
-    return dict(made.engine("consumer").environment)
+    return dict(stack.configuration(made, USERS).launches["consumer"].environment)
 
 
 def _python(
@@ -246,7 +247,7 @@ def _wait_for_stream(made: Stack, consumer: "subprocess.Popen[bytes]") -> None:
                 f"read {made.settings.logs}/consumer-bench.log",
             )
         try:
-            made.engine("consumer").ready()  # it shows itself where the pipeline's consumer does
+            made.engine("consumer").ask(made.credentials, 3)  # it shows itself where the pipeline's consumer does
             return
         except (requests.RequestException, LookupError, TransientError):
             time.sleep(0.5)

@@ -46,7 +46,7 @@ def status(output: console.OutputOption = console.Output.text) -> None:
 def _ask(made: Stack, engine: Engine) -> EngineStatus:
     state = made.supervisor.state(engine.name)
     try:
-        ready, detail = True, engine.ready()
+        ready, detail = True, engine.ask(made.credentials, 5)
     except Exception as error:  # noqa: BLE001 - whatever a client raises is the reason to show
         ready, detail = False, (str(error).splitlines() or [repr(error)])[0][:120]
     pid = made.supervisor.pid(engine.name)

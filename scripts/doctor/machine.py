@@ -20,6 +20,7 @@ from nifi_flows.errors import TerminalError
 from scripts.bootstrap import WANTED
 from scripts.doctor.finding import Finding, failed, ok, problem, warning
 from scripts.stack import install, preflight
+from scripts.stack.engines import PORTS
 from scripts.stack.machine import Memory
 from scripts.stack.preflight import DISK_NEEDED, MEMORY_NEEDED, gib
 from scripts.stack.settings import LOOPBACK, Settings
@@ -224,9 +225,7 @@ class Port:
 
 
 def read_ports(settings: Settings) -> list[Port]:
-    return [
-        _port(number, f"PIPELINE_{field.upper()}", settings) for field, number in settings if field.endswith("_port")
-    ]
+    return [_port(settings.port(port), port.variable, settings) for port in PORTS]
 
 
 def _port(number: int, variable: str, settings: Settings) -> Port:

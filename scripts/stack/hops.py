@@ -18,6 +18,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_fi
 from nifi_flows.canvas import connection_statuses, find_group, parameters, processors
 from nifi_flows.errors import TransientError
 from nifi_flows.pipeline import USERS
+from scripts.stack.engines import kafka, registry
 from scripts.stack.settings import Settings
 
 _BATCH = 5_000  # messages
@@ -209,7 +210,7 @@ class Decoder:
     """Decodes Confluent frames by the schema id that each names, asking the registry once per id."""
 
     def __init__(self, settings: Settings) -> None:
-        self._base = settings.registry
+        self._base = registry.address(settings)
         self._schemas: dict[int, Any] = {}
 
     def decode(self, frame: bytes | None) -> dict[str, Any]:
@@ -286,7 +287,7 @@ def _offsets(settings: Settings, topic: str) -> dict[int, tuple[int, int]]:
 def _consumer(settings: Settings) -> Consumer:
     return Consumer(
         {
-            "bootstrap.servers": settings.kafka,
+            "bootstrap.servers": kafka.address(settings),
             "group.id": USERS.consumer_group,  # only to read what it has committed; nothing here joins or commits
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
@@ -299,4 +300,6 @@ def _consumer(settings: Settings) -> Consumer:
 
 
 def _no_kafka(settings: Settings, error: KafkaException) -> TransientError:
-    return TransientError(f"Kafka at {settings.kafka} does not answer: {error.args[0]}", "./scripts/pipeline status")
+    return TransientError(
+        f"Kafka at {kafka.address(settings)} does not answer: {error.args[0]}", "./scripts/pipeline status"
+    )

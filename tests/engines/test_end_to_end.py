@@ -21,7 +21,7 @@ from nifi_flows import canonical, canvas, connection, definition
 from nifi_flows.errors import TerminalError
 from nifi_flows.pipeline import USERS, subject
 from scripts.stack import credentials, hops
-from scripts.stack.engines import cassandra, registry
+from scripts.stack.engines import cassandra, kafka, nifi, registry
 from scripts.stack.stack import nifi_of
 from scripts.stack.supervise import Supervisor
 from tests.engines.conftest import LocalStack, until
@@ -114,7 +114,7 @@ def test_a_source_that_asks_for_patience_gets_it_and_rubbish_is_asked_for_again(
 
 def test_a_frame_that_cannot_be_decoded_is_a_dead_letter_and_stalls_nothing(stack: LocalStack) -> None:
     before = stack.audit()["counts"]["dead letters of the consumer"]
-    producer = KafkaProducer(bootstrap_servers=stack.settings.kafka)
+    producer = KafkaProducer(bootstrap_servers=kafka.address(stack.settings))
     sent = producer.send(USERS.topic, key=b"rubbish", value=b"\x00\x00\x00\x00\x01\xff\xff\xff\xff").get(timeout=30)
     producer.close()
     stack.run("--source", "embedded", "--seed", f"after {sent.offset}", "--pages", "2", "--page-size", "100")
@@ -164,7 +164,7 @@ def test_deploying_what_runs_changes_nothing(stack: LocalStack) -> None:
 
 def test_ordinary_lag_tools_see_the_consumer(stack: LocalStack) -> None:
     stack.audit()
-    admin = KafkaAdminClient(bootstrap_servers=stack.settings.kafka)
+    admin = KafkaAdminClient(bootstrap_servers=kafka.address(stack.settings))
     committed = admin.list_group_offsets([USERS.consumer_group])[USERS.consumer_group]
     admin.close()
     assert sum(offset.offset for offset in committed.values()) == hops.frames(stack.settings).count
@@ -183,7 +183,7 @@ def test_nifi_refuses_who_has_no_certificate(stack: LocalStack) -> None:
 
     made = credentials.ensure(stack.settings.secrets)
     with pytest.raises(requests.exceptions.ConnectionError):
-        requests.get(f"{stack.settings.nifi}/flow/about", verify=str(made.ca), timeout=10)
+        requests.get(f"{nifi.address(stack.settings)}/flow/about", verify=str(made.ca), timeout=10)
 
 
 def test_no_secret_is_in_a_process_list_or_a_log(stack: LocalStack) -> None:

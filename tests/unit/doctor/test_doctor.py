@@ -30,8 +30,9 @@ from scripts.doctor.finding import Finding, Severity, exit_code, failed, ok, pro
 from scripts.doctor.flow import Bulletin, Canvas, Processor, Queue
 from scripts.doctor.machine import Disk, Port, Proxies
 from scripts.doctor.topics import DeadLetters, Progress
-from scripts.stack import credentials, fetch, hops, preflight
+from scripts.stack import configuration, credentials, fetch, hops, preflight
 from scripts.stack import machine as resources
+from scripts.stack.engines import PORTS, kafka, registry
 from scripts.stack.fetch import Differences
 from scripts.stack.hops import Position
 from scripts.stack.launch import boot_id
@@ -51,14 +52,13 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     for name in list(os.environ):
         if name.startswith("PIPELINE_"):
             monkeypatch.delenv(name)
-    fields = [field for field in Settings.model_fields if field.endswith("_port")]
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in fields]
-    for field, opened in zip(fields, sockets, strict=True):
-        monkeypatch.setenv(f"PIPELINE_{field}".upper(), str(opened.getsockname()[1]))
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in PORTS]
+    for port, opened in zip(PORTS, sockets, strict=True):
+        monkeypatch.setenv(port.variable, str(opened.getsockname()[1]))
         opened.close()
     monkeypatch.setenv("PIPELINE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PIPELINE_CACHE", str(tmp_path / "cache"))
-    return Settings()
+    return configuration.load()
 
 
 def severities(findings: Any) -> list[Severity]:
@@ -246,12 +246,12 @@ def test_ports_know_their_holders(settings: Settings) -> None:
         socket.create_server(("127.0.0.1", 0)) as server,
     ):
         foreign = server.getsockname()[1]
-        update = {"kafka_port": own, "nifi_port": other, "source_port": foreign}
-        read = {port.number: port for port in machine.read_ports(settings.model_copy(update=update))}
+        ports = {**settings.ports, "kafka": own, "nifi": other, "source": foreign}
+        read = {port.number: port for port in machine.read_ports(replace(settings, ports=ports))}
     assert read[own].ours
     assert (read[other].ours, read[other].home) == (False, "/other")
     assert (read[foreign].ours, read[foreign].home) == (False, "")
-    assert read[settings.registry_port].holder is None
+    assert read[settings.port(registry.PORT)].holder is None
     found = list(machine.check_ports(list(read.values())))
     assert severities(found) == [PROBLEM, PROBLEM]
     assert found[0].what == f"another stack, in /other, has the ports {other}"
@@ -647,7 +647,7 @@ def test_a_half_dead_stack_is_told_in_time(settings: Settings, monkeypatch: pyte
     monkeypatch.setattr(engines, "read_supervised", lambda *arguments: Supervised(True, processes, []))
     credentials.ensure(settings.secrets)
     settings.home.chmod(0o700)
-    with socket.create_server(("127.0.0.1", settings.kafka_port)):
+    with socket.create_server(("127.0.0.1", settings.port(kafka.PORT))):
         begun = time.monotonic()
         found = examine.examine(settings)
         took = time.monotonic() - begun
