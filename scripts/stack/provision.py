@@ -1,7 +1,8 @@
 """What flow and consumer find ready: schemas in the registry, topics in Kafka, the table in Cassandra."""
 
 from nifi_flows.pipeline import USERS, subject
-from scripts.stack.engines import cassandra, kafka, registry
+from scripts.stack import schema_registry
+from scripts.stack.engines import cassandra, kafka
 from scripts.stack.stack import Stack
 from spark_consumer import table
 
@@ -11,10 +12,10 @@ def provision(stack: Stack) -> None:
 
     Later schemas come with the version of the flow that needs them.
     """
-    subjects = registry.subjects(stack.settings)
+    subjects = schema_registry.subjects(stack.settings)
     for topic, made in USERS.topics.items():
         if subject(topic) not in subjects:
-            registry.register(stack.settings, subject(topic), made.contract.read_text())
+            schema_registry.register(stack.settings, subject(topic), made.contract.read_text())
     kafka.create_topics(stack.settings, USERS.topics)
     with cassandra.session(stack.settings, stack.credentials, admin=True) as session:
         table.create_keyspace(session)
