@@ -4,7 +4,8 @@ from nifi_flows.pipeline import USERS, subject
 from scripts.stack import schema_registry
 from scripts.stack.engines import cassandra, kafka
 from scripts.stack.stack import Stack
-from spark_consumer import table
+from spark_consumer.table import create_keyspace, create_table
+from spark_consumer.table_name import TableName
 
 
 def provision(stack: Stack) -> None:
@@ -18,7 +19,8 @@ def provision(stack: Stack) -> None:
             schema_registry.register(stack.settings, subject(topic), made.contract.read_text())
     kafka.create_topics(stack.settings, USERS.topics)
     with cassandra.session(stack.settings, stack.credentials, admin=True) as session:
-        table.create_keyspace(session)
-        table.create_table(session)
-        cassandra.grant(session, table.KEYSPACE)
+        table = TableName(USERS.keyspace, USERS.table)
+        create_keyspace(session, table)
+        create_table(session, table)
+        cassandra.grant(session, table.keyspace)
     cassandra.write_cqlshrc(stack.settings, stack.credentials)

@@ -8,6 +8,7 @@ from pathlib import Path
 import requests
 
 from nifi_flows.errors import TransientError
+from nifi_flows.pipeline import USERS
 from scripts.bootstrap import ROOT
 from scripts.stack.credentials import Credentials
 from scripts.stack.engine import QUICK_START, Engine
@@ -104,6 +105,11 @@ def define(settings: Settings, installed: Installed, credentials: Credentials) -
             "PYTHONPATH": ROOT,
             "CONSUMER_KAFKA_BROKERS": settings.kafka,
             "CONSUMER_REGISTRY_URL": settings.registry,
+            "CONSUMER_TOPIC": USERS.topic,
+            "CONSUMER_DEAD_LETTER_TOPIC": USERS.dead_letters,
+            "CONSUMER_GROUP": USERS.consumer_group,
+            "CONSUMER_KEYSPACE": USERS.keyspace,
+            "CONSUMER_TABLE": USERS.table,
             # Larger batches than a Cassandra as it comes would take without a warning; ours is told to.
             "CONSUMER_BATCH_BYTES": "20000",
             "CONSUMER_CHECKPOINT_DIR": str(data / "checkpoint"),
