@@ -45,12 +45,13 @@ def processor(module: str) -> Any:
     return made
 
 
-class StubOutlet:
+class StubKafka:
     """Stands for Kafka and the registry in a processor."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, int]] = []
-        self.down = self.closed = False
+        self.down = False
+        self.closed = 0
 
     def schema_id(self, topic: str, name: str) -> int:
         return 1
@@ -61,15 +62,16 @@ class StubOutlet:
         self.sent.append((topic, len(messages)))
 
     def close(self) -> None:
-        self.closed = True
+        self.closed += 1
 
 
 @pytest.fixture
-def outlet(monkeypatch: pytest.MonkeyPatch) -> StubOutlet:
-    stub = StubOutlet()
+def kafka(monkeypatch: pytest.MonkeyPatch) -> StubKafka:
+    stub = StubKafka()
     for module in ("publish_users", "publish_dead_letters"):
         loaded = importlib.import_module(f"nifi_processors.processors.{module}")
-        monkeypatch.setattr(loaded, "KafkaOutlet", lambda *_: stub)
+        monkeypatch.setattr(loaded, "KafkaPublisher", lambda *_: stub)
+        monkeypatch.setattr(loaded, "SchemaRegistry", lambda *_: stub)
     return stub
 
 
@@ -232,14 +234,14 @@ def publish(
     return users, users.transformFlowFile(flowfile), flowfile
 
 
-def test_a_valid_page_leaves_empty_with_its_counts(outlet: StubOutlet) -> None:
+def test_a_valid_page_leaves_empty_with_its_counts(kafka: StubKafka) -> None:
     _, result, _ = publish(b'{"results":[' + VALID + b"," + VALID + b"]}")
     assert (result.getRelationship(), result.getContents()) == ("success", b"")
     assert result.getAttributes() == {"users.fetched": "2", "users.published": "2", "users.invalid": "0"}
-    assert outlet.sent == [("user_data_topic", 2), ("user_data_topic.pages", 1)]
+    assert kafka.sent == [("user_data_topic", 2), ("user_data_topic.pages", 1)]
 
 
-def test_invalid_users_leave_as_lines(outlet: StubOutlet) -> None:
+def test_invalid_users_leave_as_lines(kafka: StubKafka) -> None:
     _, result, _ = publish(b'{"results":[' + VALID + b',{"email" : 1},"\xff"]}')
     assert result.getAttributes() == {"users.fetched": "3", "users.published": "1", "users.invalid": "2"}
     lines = result.getContents().decode().splitlines()
@@ -253,44 +255,44 @@ def test_invalid_users_leave_as_lines(outlet: StubOutlet) -> None:
     ]
 
 
-def test_what_is_no_page_is_refused_with_its_content(outlet: StubOutlet) -> None:
+def test_what_is_no_page_is_refused_with_its_content(kafka: StubKafka) -> None:
     _, result, _ = publish(b"<html>")
     assert (result.getRelationship(), result.getContents()) == ("refused", None)
     assert result.getAttributes() == {"page.error": "page_not_json"}
-    assert outlet.sent == []
+    assert kafka.sent == []
 
 
-def test_a_huge_page_is_refused_unread(outlet: StubOutlet) -> None:
+def test_a_huge_page_is_refused_unread(kafka: StubKafka) -> None:
     _, result, flowfile = publish(b"", size=64 * 1024 * 1024 + 1)
     assert (result.getRelationship(), result.getAttributes()) == ("refused", {"page.error": "page_too_large"})
     assert flowfile.read == 0
 
 
-def test_when_kafka_is_down_the_page_waits_and_one_line_says_why(outlet: StubOutlet) -> None:
-    outlet.down = True
+def test_when_kafka_is_down_the_page_waits_and_one_line_says_why(kafka: StubKafka) -> None:
+    kafka.down = True
     users, result, _ = publish(b'{"results":[' + VALID + b"]}")
     assert (result.getRelationship(), result.getContents()) == ("failure", None)
     assert result.getAttributes() == {"publish.error": "Kafka is down; start it"}
     assert users.logger.lines == [("error", "Kafka is down; start it")]
 
 
-def test_a_page_without_its_attributes_waits_too(outlet: StubOutlet) -> None:
+def test_a_page_without_its_attributes_waits_too(kafka: StubKafka) -> None:
     _, result, _ = publish(b'{"results":[' + VALID + b"]}", {**ATTRIBUTES, "page.number": "x"})
     assert result.getRelationship() == "failure"
     assert "page.number='x'" in result.getAttributes()["publish.error"]
 
 
 @pytest.mark.parametrize("module", ["publish_users", "publish_dead_letters"])
-def test_stopping_closes_the_way_out_and_starting_again_opens_it(module: str, outlet: StubOutlet) -> None:
+def test_stopping_closes_what_it_publishes_to_and_starting_again_opens_it(module: str, kafka: StubKafka) -> None:
     made = processor(module)
     nifi = context(made, **KAFKA)
     made.setContext(nifi)
     made.onStopped(nifi)
     content = b'{"results":[' + VALID + b"]}" if module == "publish_users" else b""
     assert made.transformFlowFile(FakeFlowFile(content, ATTRIBUTES)).getRelationship() == "success"
-    assert not outlet.closed
+    assert kafka.closed == 0
     made.onStopped(nifi)
-    assert outlet.closed
+    assert kafka.closed == 2  # the publisher and the registry
     assert made.transformFlowFile(FakeFlowFile(content, ATTRIBUTES)).getRelationship() == "success"
 
 
@@ -309,20 +311,20 @@ def test_bytes_come_over_nifis_bridge_as_they_are(monkeypatch: pytest.MonkeyPatc
 # --- PublishDeadLetters -----------------------------------------------------------------------------------------------
 
 
-def test_what_publish_users_hands_on_becomes_dead_letters(outlet: StubOutlet) -> None:
+def test_what_publish_users_hands_on_becomes_dead_letters(kafka: StubKafka) -> None:
     _, result, _ = publish(b'{"results":[' + VALID + b',{},"\xff"]}')
     letters = processor("publish_dead_letters")
     letters.setContext(context(letters, **KAFKA))
     done = letters.transformFlowFile(FakeFlowFile(result.getContents(), ATTRIBUTES))
     assert (done.getRelationship(), done.getContents()) == ("success", b"")
     assert done.getAttributes() == {"dead_letters.published": "2"}
-    assert outlet.sent[-1] == ("user_data_topic.dlq", 2)
+    assert kafka.sent[-1] == ("user_data_topic.dlq", 2)
 
 
-def test_dead_letters_wait_when_kafka_is_down(outlet: StubOutlet) -> None:
+def test_dead_letters_wait_when_kafka_is_down(kafka: StubKafka) -> None:
     letters = processor("publish_dead_letters")
     letters.setContext(context(letters, **KAFKA))
-    outlet.down = True
+    kafka.down = True
     line = b'{"reasons":["not_json"],"position":0,"original":"x"}'
     result = letters.transformFlowFile(FakeFlowFile(line, ATTRIBUTES))
     assert (result.getRelationship(), result.getContents()) == ("failure", None)
@@ -512,7 +514,7 @@ def test_nifi_itself_discovers_it(module: str, name: str, real: None) -> None:
 
 
 @needs_nifi
-def test_results_are_the_real_ones(real: None, outlet: StubOutlet) -> None:
+def test_results_are_the_real_ones(real: None, kafka: StubKafka) -> None:
     users = processor("publish_users")
     values = {"Kafka Brokers": "k:9092", "Topic": "t", "Schema Registry URL": "http://r.test", "Flow Version": "v1"}
     nifi = MagicMock()
