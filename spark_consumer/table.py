@@ -1,4 +1,4 @@
-"""The table: its columns, said once, and what is done with them."""
+"""The table: its columns, and what is done with them."""
 
 import datetime as dt
 import uuid
