@@ -14,6 +14,7 @@ import requests
 from confluent_kafka import KafkaException
 
 from nifi_flows.errors import TerminalError, TransientError
+from nifi_flows.wording import one_line
 from scripts.doctor.finding import Finding, ok, problem, warning
 from scripts.stack import usage
 from scripts.stack.credentials import Credentials
@@ -22,7 +23,6 @@ from scripts.stack.launch import living_group
 from scripts.stack.settings import LOOPBACK, Settings
 from scripts.stack.stack import ending
 from scripts.stack.supervise import Supervisor
-from scripts.stack.wording import one_line
 
 _PATIENCE = 4  # seconds that an engine gets for an answer
 _STARTING = 240  # seconds after its start in which an engine may still be silent

@@ -20,9 +20,9 @@ from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_exponen
 
 from nifi_flows.errors import PipelineError, TerminalError, TransientError
 from nifi_flows.files import alone, write_private
+from nifi_flows.wording import one_line
 from scripts.monitor.facts import Alerts
 from scripts.stack.settings import Settings
-from scripts.stack.wording import one_line
 
 VARIABLE = "PIPELINE_ALERT_WEBHOOK"
 _SECRET = "alert_webhook"  # file among the stack's secrets
