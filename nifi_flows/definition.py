@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nifi_flows.errors import TerminalError
+from nifi_flows.wording import printable
 
 ENCODING = "1.0"  # flowEncodingVersion of every NiFi 1.x and 2.x so far
 
@@ -241,13 +242,6 @@ def with_values(definition: dict[str, Any], values: Mapping[str, str]) -> dict[s
             if parameter["name"] in values:
                 parameter["value"] = values[parameter["name"]]
     return filled
-
-
-def printable(text: str) -> str:
-    """On one line, and nothing in it that steers a terminal or turns the direction of writing."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def integer(text: str) -> int:

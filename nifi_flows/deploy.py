@@ -19,6 +19,7 @@ from nifi_flows.hold import Held
 from nifi_flows.lease import LeaseLost
 from nifi_flows.ledger import Deployed, Ledger
 from nifi_flows.version import Version
+from nifi_flows.wording import some
 
 Report = Callable[[str], None]
 # Raises when a deploy may not go on: LeaseLost when another one has taken over, which may be asked at any step; before
@@ -454,6 +455,4 @@ def _name(target: Target) -> str:
 
 
 def _listed(items: Sequence[str]) -> str:
-    """A few by name, the rest by number."""
-    few = ", ".join(items[:4])
-    return few if len(items) <= 4 else f"{few} and {len(items) - 4} more"
+    return some(items, named=4)

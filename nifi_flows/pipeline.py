@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from spark_consumer.table_name import CREATED_USERS
+
 _TREE = Path(__file__).parent.parent
 _FLOWS = "nifi_flows"
 
@@ -93,7 +95,7 @@ USERS = Pipeline(
     record="user",
     topic="user_data_topic",
     consumer_group="spark_consumer",
-    keyspace="spark_streams",
-    table="created_users",
+    keyspace=CREATED_USERS.keyspace,
+    table=CREATED_USERS.table,
     partitions=2,  # a task of every batch each: as many as the cores of the local Spark
 )

@@ -34,7 +34,7 @@ class DeliveryError(ProcessorError):
 
 
 class PageRefused(Exception):
-    """Raised when content is no page of users, as far as can be told; code says why."""
+    """Raised when content is no page of users. code: the reason, such as page_not_json."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)

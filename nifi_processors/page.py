@@ -51,11 +51,11 @@ def records(content: bytes, number: int) -> Sequence[Record]:
         found, info = _slices(content)
     if not found:
         raise PageRefused("page_empty")
-    told = _info(info)
+    named = _info(info)
     # An answer that names itself must be the one asked for. Sources differ in writing numbers as numbers or as text.
-    if told.page is not None and str(told.page) != str(number):
+    if named.page is not None and str(named.page) != str(number):
         raise PageRefused("page_number_differs")
-    if told.results is not None and str(told.results) != str(len(found)):
+    if named.results is not None and str(named.results) != str(len(found)):
         raise PageRefused("page_count_differs")
     return found
 

@@ -9,8 +9,9 @@ from nifi_processors.contract import contract
 from nifi_processors.errors import FlowFileError
 from nifi_processors.frames import encoder
 from nifi_processors.normalise import FIELDS, NotAUser, normalise
-from nifi_processors.outlet import Message, Outlet
 from nifi_processors.page import Record, records
+from nifi_processors.publisher import Message, Publisher
+from nifi_processors.registry import SchemaIds
 from nifi_processors.validate import reasons
 
 MAX_FRAME_BYTES = 900_000  # below what a broker takes by default; a larger one would never be acknowledged
@@ -42,9 +43,9 @@ class Fetch:
                 raise ValueError
             return cls(source, seed, int(size), int(number), int(fetched_at))
         except ValueError:
-            told = ", ".join(f"{name}={attributes.get(name)!r}" for name in ATTRIBUTES)
+            found = ", ".join(f"{name}={attributes.get(name)!r}" for name in ATTRIBUTES)
             raise FlowFileError(
-                f"the FlowFile does not say which page it holds ({told})",
+                f"the FlowFile does not say which page it holds ({found})",
                 "connect PullRun and the stamping of page.fetched_at before this processor",
             ) from None
 
@@ -71,11 +72,11 @@ class DeadLetter:
     def of(cls, line: bytes) -> "DeadLetter":
         """From such a line; raises FlowFileError for any other."""
         try:
-            told = json.loads(line)
-            why, position = told["reasons"], told["position"]
+            fields = json.loads(line)
+            why, position = fields["reasons"], fields["position"]
             if not (isinstance(position, int) and isinstance(why, list) and all(isinstance(code, str) for code in why)):
                 raise ValueError
-            return cls(why, position, told["original"].encode("utf-8", "surrogateescape"))
+            return cls(why, position, fields["original"].encode("utf-8", "surrogateescape"))
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             raise FlowFileError(
                 f"not a line of invalid records: {line[:80]!r}", "connect the success of PublishUsers to this processor"
@@ -138,29 +139,33 @@ def receipt(fetch: Fetch, found: Partitioned, flow_version: str) -> dict[str, An
     }
 
 
-def publish_page(content: bytes, fetch: Fetch, flow_version: str, topic: str, outlet: Outlet) -> Partitioned:
+def publish_page(
+    content: bytes, fetch: Fetch, flow_version: str, topic: str, publisher: Publisher, registry: SchemaIds
+) -> Partitioned:
     """Publish the valid records of a page, then its receipt; returns after Kafka acknowledged all of it.
 
     Raises PageRefused when content is no page of users, and ProcessorError when a record may not have arrived.
     """
-    found = partition(records(content, fetch.number), fetch, flow_version, outlet.schema_id(topic, "user"))
-    outlet.send(topic, found.messages, headers=[("page", fetch.origin.encode())])
+    found = partition(records(content, fetch.number), fetch, flow_version, registry.schema_id(topic, "user"))
+    publisher.send(topic, found.messages, headers=[("page", fetch.origin.encode())])
     pages = f"{topic}.pages"
-    encode = encoder(contract("page_receipt"), outlet.schema_id(pages, "page_receipt"))
-    outlet.send(pages, [(fetch.origin.encode(), encode(receipt(fetch, found, flow_version)))])
+    encode = encoder(contract("page_receipt"), registry.schema_id(pages, "page_receipt"))
+    publisher.send(pages, [(fetch.origin.encode(), encode(receipt(fetch, found, flow_version)))])
     return found
 
 
-def publish_dead_letters(content: bytes, fetch: Fetch, flow_version: str, topic: str, outlet: Outlet) -> int:
+def publish_dead_letters(
+    content: bytes, fetch: Fetch, flow_version: str, topic: str, publisher: Publisher, registry: SchemaIds
+) -> int:
     """Publish a page's invalid records to the dead letter topic; returns how many, all acknowledged by Kafka.
 
     content: JSON lines as DeadLetter.line writes them. Raises ProcessorError.
     """
     letters = [DeadLetter.of(line) for line in content.split(b"\n") if line]
     if letters:
-        encode = encoder(contract("dead_letter"), outlet.schema_id(topic, "dead_letter"))
+        encode = encoder(contract("dead_letter"), registry.schema_id(topic, "dead_letter"))
         records_out = (dead_letter(letter, fetch, flow_version) for letter in letters)
-        outlet.send(topic, [(record["id"].encode(), encode(record)) for record in records_out])
+        publisher.send(topic, [(record["id"].encode(), encode(record)) for record in records_out])
     return len(letters)
 
 

@@ -27,6 +27,7 @@ from spark_consumer.session import create_spark_connection
 from spark_consumer.settings import ConsumerSettings, load_settings
 from spark_consumer.source import connect_to_kafka
 from spark_consumer.table import check_table
+from spark_consumer.table_name import TableName
 from spark_consumer.upsert import live_columns, upsert
 
 _log = logging.getLogger("spark_consumer")
@@ -37,7 +38,7 @@ _REPORT_SECONDS = 0.25  # less than a batch takes
 def main() -> int:
     """Runs until told to stop or until something fails; returns the exit code."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatty in ("kafka", "py4j"):
+    for chatty in ("httpx2", "kafka", "py4j"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
     stop = threading.Event()
 
@@ -65,10 +66,11 @@ def run(settings: ConsumerSettings, stop: threading.Event) -> None:
         raise TransientError(f"the registry has no Avro schema under {settings.topic}-value", "deploy the schemas")
     letter_id = registered_id(settings.registry_url, f"{settings.dead_letter_topic}-value", DEAD_LETTER_SCHEMA)
     with _spark(settings) as spark:
-        check_table(live_columns(spark))
+        table = TableName(settings.keyspace, settings.table)
+        check_table(table, live_columns(spark, table))
         writer = BatchWriter(
             writers,
-            upsert,
+            lambda rows: upsert(rows, table),
             lambda refused: publish(
                 dead_letters(refused, letter_id), settings.kafka_brokers, settings.dead_letter_topic
             ),

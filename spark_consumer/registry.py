@@ -1,17 +1,30 @@
 """What the schema registry knows, over the Confluent API."""
 
 import logging
-from collections.abc import Mapping
-from typing import Any
+import os
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
-import requests
-from tenacity import before_sleep_log, retry, retry_if_exception_type, stop_after_attempt, wait_exponential
+from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+from confluent_kafka.schema_registry.common._httpx_compat import httpx  # the one that the client is made with
+from confluent_kafka.schema_registry.error import SchemaRegistryError
+from tenacity import Retrying, before_sleep_log, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from spark_consumer.errors import TerminalError, TransientError
 
 _log = logging.getLogger(__name__)
 _TIMEOUT_SECONDS = 10
-_CONTENT_TYPE = {"Content-Type": "application/vnd.schemaregistry.v1+json"}
+_REMEDY = "see that the registry runs and CONSUMER_REGISTRY_URL names it"
+
+_retrying = Retrying(
+    retry=retry_if_exception_type(TransientError),
+    wait=wait_exponential(multiplier=0.5, max=8),
+    stop=stop_after_attempt(6),
+    before_sleep=before_sleep_log(_log, logging.WARNING),
+    reraise=True,
+)
+
+T = TypeVar("T")
 
 
 class WriterSchemas:
@@ -22,7 +35,9 @@ class WriterSchemas:
     """
 
     def __init__(self, url: str, subject: str) -> None:
-        self._subject = f"{url}/subjects/{subject}"
+        """url: root of the Confluent API. Raises TransientError when no client can be made for it."""
+        self._registry = _Registry(url)
+        self._subject = subject
         self._versions: set[int] = set()
         self._by_id: dict[int, str] = {}
 
@@ -32,13 +47,24 @@ class WriterSchemas:
 
     def refresh(self) -> bool:
         """Reads versions not yet read; True if there were any. Raises TransientError when the registry is away."""
-        new = [version for version in _get(f"{self._subject}/versions") or [] if version not in self._versions]
+        found = self._registry.ask(
+            f"the versions of {self._subject}", lambda client: client.get_versions(self._subject, deleted=True)
+        )
+        new = [version for version in found or [] if version not in self._versions]
         for version in new:
-            answer = _get(f"{self._subject}/versions/{version}")
-            if answer and answer.get("schemaType", "AVRO") == "AVRO" and not answer.get("references"):
-                self._by_id[answer["id"]] = answer["schema"]
+            self._read(version)
             self._versions.add(version)
         return bool(new)
+
+    def _read(self, version: int) -> None:
+        found = self._registry.ask(
+            f"version {version} of {self._subject}",
+            lambda client: client.get_version(self._subject, version, deleted=True),
+        )
+        if found is None or found.schema_id is None or found.schema.schema_str is None:
+            return
+        if found.schema.schema_type == "AVRO" and not found.schema.references:
+            self._by_id[found.schema_id] = found.schema.schema_str
 
 
 def registered_id(url: str, subject: str, schema: str) -> int:
@@ -46,34 +72,43 @@ def registered_id(url: str, subject: str, schema: str) -> int:
 
     Raises TerminalError if it isn't registered there, TransientError when the registry is away.
     """
-    answer = _ask("POST", f"{url}/subjects/{subject}", {"schema": schema})
-    if answer is None:
+    found = _Registry(url).ask(
+        f"a schema of {subject}", lambda client: client.lookup_schema(subject, Schema(schema, "AVRO"))
+    )
+    if found is None or found.schema_id is None:
         raise TerminalError(f"the registry has no such schema under {subject}", "deploy the schemas first")
-    return int(answer["id"])
+    return found.schema_id
 
 
-def _get(url: str) -> Any:
-    return _ask("GET", f"{url}?deleted=true")
+class _Registry:
+    """A registry, asked again for some seconds while it is away."""
 
+    def __init__(self, url: str) -> None:
+        self._url = url
+        try:
+            self._client = SchemaRegistryClient(
+                {
+                    "url": url,
+                    "timeout": _TIMEOUT_SECONDS,
+                    "max.retries": 0,  # its own retries would log nothing
+                    # SSL_CERT_FILE counts without a word from here
+                    "ssl.ca.location": os.environ.get("REQUESTS_CA_BUNDLE"),
+                }
+            )
+        except (OSError, ValueError) as error:  # a file of certificates that can't be read, an address that is none
+            raise TransientError(f"registry: no way to {url}: {error}", _REMEDY) from error
 
-@retry(
-    retry=retry_if_exception_type(TransientError),
-    wait=wait_exponential(multiplier=0.5, max=8),
-    stop=stop_after_attempt(6),
-    before_sleep=before_sleep_log(_log, logging.WARNING),
-    reraise=True,
-)
-def _ask(method: str, url: str, body: dict[str, str] | None = None) -> Any:
-    """The JSON answer, None for 404."""
-    remedy = "see that the registry runs and CONSUMER_REGISTRY_URL names it"
-    try:
-        answer = requests.request(method, url, json=body, headers=_CONTENT_TYPE, timeout=_TIMEOUT_SECONDS)
-        if answer.status_code == 404:
-            return None
-        if answer.status_code >= 500:
-            raise TransientError(f"registry: {method} {url} answered {answer.status_code}", remedy)
-        if answer.status_code >= 400:
-            raise TerminalError(f"registry: {method} {url} answered {answer.status_code}", remedy)
-        return answer.json()
-    except (requests.RequestException, ValueError) as error:
-        raise TransientError(f"registry: {method} {url}: {type(error).__name__}", remedy) from error
+    def ask(self, what: str, question: Callable[[SchemaRegistryClient], T]) -> T | None:
+        """The answer; None when the registry knows nothing of the kind. what: what is asked for, for errors."""
+        return _retrying(self._ask, what, question)
+
+    def _ask(self, what: str, question: Callable[[SchemaRegistryClient], T]) -> T | None:
+        try:
+            return question(self._client)
+        except SchemaRegistryError as error:
+            if error.http_status_code == 404:
+                return None
+            kind = TransientError if error.http_status_code >= 500 else TerminalError
+            raise kind(f"registry: {what} at {self._url}: answered {error.http_status_code}", _REMEDY) from error
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            raise TransientError(f"registry: {what} at {self._url}: {type(error).__name__}", _REMEDY) from error

@@ -20,10 +20,14 @@ class ConsumerSettings(BaseSettings):
     checkpoint_dir: str
     """directory or URI that driver and executors share; the stream's only memory of where it is"""
 
-    topic: str = "user_data_topic"
-    dead_letter_topic: str = "user_data_topic.dlq"
-    group: str = "spark_consumer"
-    """consumer group that shows finished offsets to lag tools"""
+    topic: str
+    """whose frames become rows; its schemas are registered under `<topic>-value`"""
+    dead_letter_topic: str
+    group: str
+    """consumer group that shows finished offsets to lag tools; also the name of the stream and of its application"""
+    keyspace: str
+    table: str
+    """where the rows go, in that keyspace"""
 
     trigger_seconds: Annotated[float, Field(ge=0)] = 0.2
     """How often to look for new frames; a batch that takes longer is followed by the next one at once"""

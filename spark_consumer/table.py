@@ -1,4 +1,4 @@
-"""The table: its columns, said once, and what is done with them."""
+"""The table: its columns, and what is done with them."""
 
 import datetime as dt
 import uuid
@@ -10,9 +10,7 @@ from cassandra.cluster import Session
 from cassandra.query import UNSET_VALUE, PreparedStatement
 
 from spark_consumer.errors import TableMismatch, TerminalError
-
-KEYSPACE = "spark_streams"
-TABLE = "created_users"
+from spark_consumer.table_name import CREATED_USERS, TableName
 
 COLUMNS: Mapping[str, str] = {
     "id": "uuid",
@@ -47,22 +45,22 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _prepared: WeakKeyDictionary[Session, PreparedStatement] = WeakKeyDictionary()
 
 
-def create_keyspace(session: Session) -> None:
-    """Creates the keyspace for one machine, if it isn't there."""
+def create_keyspace(session: Session, table: TableName = CREATED_USERS) -> None:
+    """Creates the table's keyspace for one machine, if it isn't there."""
     session.execute(
-        f"CREATE KEYSPACE IF NOT EXISTS {KEYSPACE} "
+        f"CREATE KEYSPACE IF NOT EXISTS {table.keyspace} "
         "WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}"
     )
 
 
-def create_table(session: Session) -> None:
+def create_table(session: Session, table: TableName = CREATED_USERS) -> None:
     """Creates the table, if it isn't there."""
     columns = ", ".join(f"{name} {cql}{' PRIMARY KEY' if name == 'id' else ''}" for name, cql in COLUMNS.items())
-    session.execute(f"CREATE TABLE IF NOT EXISTS {KEYSPACE}.{TABLE} ({columns})")
+    session.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
 
 
 def insert_data(session: Session, **user: Any) -> None:
-    """Upserts one user as of its event time: a write with an earlier event time changes nothing.
+    """Upserts one user of created_users as of its event time: a write with an earlier event time changes nothing.
 
     user: event_time (aware datetime, or int microseconds since 1970 UTC), id (UUID or its text) and any of COLUMNS.
     What is absent or None stays as it is in the row. Raises TerminalError for a missing id or event_time, for a name
@@ -81,36 +79,27 @@ def insert_data(session: Session, **user: Any) -> None:
     session.execute(_insert(session), [*(values.get(name, UNSET_VALUE) for name in COLUMNS), _micros(event_time)])
 
 
-def check_table(live: Mapping[str, str]) -> None:
+def check_table(table: TableName, live: Mapping[str, str]) -> None:
     """Raises unless the live table takes what the consumer writes.
 
     live: column -> CQL type, as system_schema.columns has them; columns of others are none of our business.
     Raises TerminalError if it is empty (no such table), TableMismatch if a column is missing or of another type.
     """
     if not live:
-        raise TerminalError(f"no table {KEYSPACE}.{TABLE}", "create it with create_keyspace and create_table")
+        raise TerminalError(f"no table {table}", "create it with create_keyspace and create_table")
     missing = {name: wanted for name, wanted in COLUMNS.items() if name not in live}
     different = {
         name: (wanted, live[name]) for name, wanted in COLUMNS.items() if name in live and live[name] != wanted
     }
     if missing or different:
-        raise TableMismatch(f"{KEYSPACE}.{TABLE}", missing, different)
-
-
-def live_columns(session: Session) -> dict[str, str]:
-    """column -> CQL type of the table as it is; empty if there is none."""
-    rows = session.execute(
-        "SELECT column_name, type FROM system_schema.columns WHERE keyspace_name = %s AND table_name = %s",
-        (KEYSPACE, TABLE),
-    )
-    return {row.column_name: row.type for row in rows}
+        raise TableMismatch(str(table), missing, different)
 
 
 def _insert(session: Session) -> PreparedStatement:
     if session not in _prepared:
         marks = ", ".join("?" for _ in COLUMNS)
         _prepared[session] = session.prepare(
-            f"INSERT INTO {KEYSPACE}.{TABLE} ({', '.join(COLUMNS)}) VALUES ({marks}) USING TIMESTAMP ?"
+            f"INSERT INTO {CREATED_USERS} ({', '.join(COLUMNS)}) VALUES ({marks}) USING TIMESTAMP ?"
         )
     return _prepared[session]
 

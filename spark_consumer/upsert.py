@@ -2,12 +2,12 @@
 
 from pyspark.sql import DataFrame, SparkSession
 
-from spark_consumer.table import KEYSPACE, TABLE
+from spark_consumer.table_name import TableName
 
 _CASSANDRA = "org.apache.spark.sql.cassandra"
 
 
-def upsert(rows: DataFrame) -> None:
+def upsert(rows: DataFrame, table: TableName) -> None:
     """Writes rows as of their write_micros: an older write changes nothing that is newer, nulls leave what is there.
 
     rows: columns of the table, and write_micros; a key may stand twice, in any order. Returns when Cassandra has
@@ -19,19 +19,22 @@ def upsert(rows: DataFrame) -> None:
     (
         rows.write.format(_CASSANDRA)
         .mode("append")
-        .options(keyspace=KEYSPACE, table=TABLE, writetime="write_micros")
+        .options(keyspace=table.keyspace, table=table.table, writetime="write_micros")
         .save()
     )
 
 
-def live_columns(spark: SparkSession) -> dict[str, str]:
-    """As table.live_columns, through the connector's own session: the consumer needs no credentials of its own."""
+def live_columns(spark: SparkSession, table: TableName) -> dict[str, str]:
+    """column -> CQL type of the table as it is; empty if there is none.
+
+    Asked through the connector's own session: the consumer needs no credentials of its own.
+    """
     connector = spark._jvm.com.datastax.spark.connector.cql.CassandraConnector  # type: ignore[union-attr]
     session = connector.apply(spark.sparkContext._jsc.sc().getConf()).openSession()
     try:
-        keyspace = session.getMetadata().getKeyspace(KEYSPACE)
-        table = keyspace.get().getTable(TABLE) if keyspace.isPresent() else keyspace
-        columns = table.get().getColumns().values() if table.isPresent() else []
+        keyspace = session.getMetadata().getKeyspace(table.keyspace)
+        found = keyspace.get().getTable(table.table) if keyspace.isPresent() else keyspace
+        columns = found.get().getColumns().values() if found.isPresent() else []
         return {column.getName().asInternal(): column.getType().asCql(False, False) for column in columns}
     finally:
         session.close()

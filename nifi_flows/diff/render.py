@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
-from nifi_flows.definition import printable
 from nifi_flows.diff.change import Change, Component, Ends, Section, What
+from nifi_flows.wording import cut, printable, some
 
 _NAME, _VALUE = 80, 120  # characters that are shown of one
 _LEAD = 20  # characters shown before the first that differs
@@ -62,11 +62,11 @@ def _paragraph(section: Section) -> str:
 
 def _heading(section: Section) -> str:
     """Never indented, as what is told below it is."""
-    return printable(_cut(section.title)).strip() or "''"
+    return printable(cut(section.title, _NAME)).strip() or "''"
 
 
 def _chapter(section: Section) -> str:
-    said = [f"### {_code(_cut(section.title))}", ""]
+    said = [f"### {_code(cut(section.title, _NAME))}", ""]
     for component, details in _told(section, _MARKDOWN):
         said += [f"- {component}", *(f"  - {detail}" for detail in details)]
     return "".join(f"{line}\n" for line in said)
@@ -82,17 +82,16 @@ def _told(section: Section, style: _Style) -> Iterable[tuple[str, list[str]]]:
             yield _called(component, style), [_detail(change, style) for change in changes]
     moved = [_short(change.component, style) for change in section.changes if change.what is What.moved]
     if moved:
-        more = f" and {len(moved) - _MOVED} more" if len(moved) > _MOVED else ""
-        yield f"moved only: {', '.join(moved[:_MOVED])}{more}", []
+        yield f"moved only: {some(moved, named=_MOVED)}", []
 
 
 def _called(component: Component, style: _Style) -> str:
     called = component.kind
     if component.name:
-        called += f" {style.quote(_cut(component.name))}"
+        called += f" {style.quote(cut(component.name, _NAME))}"
     simple = _simple(component.type)
     if simple and simple != component.name:
-        called += f" ({style.bare(_cut(simple))})"
+        called += f" ({style.bare(cut(simple, _NAME))})"
     if component.ends:
         called += f" {_ends(component.ends, style)}"
     return called
@@ -101,17 +100,17 @@ def _called(component: Component, style: _Style) -> str:
 def _short(component: Component, style: _Style) -> str:
     """A component among many: its name suffices, or stands for what has none."""
     if component.name and component.kind == "processor":
-        return style.quote(_cut(component.name))
+        return style.quote(cut(component.name, _NAME))
     return _called(Component(component.kind, component.name, "", "", None if component.name else component.ends), style)
 
 
 def _detail(change: Change, style: _Style) -> str:
     if change.what is What.renamed:
-        return f"renamed from {style.quote(_cut(change.before))}" if change.before else "named, had no name"
+        return f"renamed from {style.quote(cut(change.before, _NAME))}" if change.before else "named, had no name"
     if change.what is What.rewired:
         return _rewired(change.before, change.after, style)
     if change.what is What.regrouped:
-        return f"moved here from {style.quote(_cut(change.before))}"
+        return f"moved here from {style.quote(cut(change.before, _NAME))}"
     if change.what is What.retyped:
         before, after = _values(change.before, change.after, style)
         return (
@@ -121,9 +120,9 @@ def _detail(change: Change, style: _Style) -> str:
     if change.what in (What.enabled, What.disabled):
         return str(change.what)
     if change.what is What.property:
-        subject = f"property {style.quote(_cut(change.subject))}"
+        subject = f"property {style.quote(cut(change.subject, _NAME))}"
     else:
-        subject = style.bare(_cut(change.subject))
+        subject = style.bare(cut(change.subject, _NAME))
     if change.hidden:
         return f"{subject}: changed, not shown"
     before, after = _values(change.before, change.after, style)
@@ -158,11 +157,11 @@ def _source(ends: Ends, style: _Style) -> str:
 
 
 def _related(ends: Ends, style: _Style) -> str:
-    return style.bare(_cut(", ".join(ends.relationships))) if any(ends.relationships) else "nothing"
+    return style.bare(cut(", ".join(ends.relationships), _NAME)) if any(ends.relationships) else "nothing"
 
 
 def _place(path: Sequence[str], style: _Style) -> str:
-    return " of ".join(style.quote(_cut(name)) for name in reversed(path))
+    return " of ".join(style.quote(cut(name, _NAME)) for name in reversed(path))
 
 
 def _simple(name: str) -> str:
@@ -205,10 +204,6 @@ def _excerpt(word: str, start: int, mark: Callable[[str], str]) -> str:
     if start == 0 and len(word) <= end:
         return mark(word)
     return mark(f"{'…' * (start > 0)}{word[start:end]}{'…' * (len(word) > end)}") + f" ({len(word):,} characters)"
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= _NAME else f"{name[: _NAME - 1]}…"
 
 
 def _code(word: str) -> str:

@@ -8,10 +8,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from nifi_flows.definition import printable
 from nifi_flows.errors import TerminalError
 from nifi_flows.lint import secrets
 from nifi_flows.lint.finding import Finding
+from nifi_flows.wording import printable
 
 _REMEDY = "correct it; ./scripts/pipeline flow lint --rules lists the codes"
 

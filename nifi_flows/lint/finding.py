@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from nifi_flows.definition import printable
+from nifi_flows.wording import printable
 
 
 class Severity(StrEnum):

@@ -9,9 +9,10 @@ from nifiapi.relationship import Relationship
 
 from nifi_processors.errors import ProcessorError
 from nifi_processors.lazy import Lazy
-from nifi_processors.outlet import KafkaOutlet
 from nifi_processors.publish import ATTRIBUTES, MAX_DEAD_LETTER_BYTES, Fetch, publish_dead_letters
+from nifi_processors.publisher import KafkaPublisher
 from nifi_processors.py4j_bytes import register_bytes_converter
+from nifi_processors.registry import SchemaRegistry
 
 register_bytes_converter()
 
@@ -61,7 +62,8 @@ class PublishDeadLetters(FlowFileTransform):
     relationships = [Relationship("success", "Every invalid user of the page is a dead letter in Kafka")]
 
     def __init__(self, **kwargs: object) -> None:
-        self._outlet: Lazy[KafkaOutlet] = Lazy()
+        self._publisher: Lazy[KafkaPublisher] = Lazy()
+        self._registry: Lazy[SchemaRegistry] = Lazy()
 
     def getPropertyDescriptors(self) -> list[PropertyDescriptor]:
         return self.property_descriptors
@@ -71,22 +73,28 @@ class PublishDeadLetters(FlowFileTransform):
 
     def onScheduled(self, context: ProcessContext) -> None:
         """Properties and the registry may have changed while the processor stood still."""
-        self._outlet.release()
+        self._release()
 
     def onStopped(self, context: ProcessContext) -> None:
-        self._outlet.release()
+        self._release()
+
+    def _release(self) -> None:
+        self._publisher.release()
+        self._registry.release()
 
     def transform(self, context: ProcessContext, flowFile: Any) -> FlowFileTransformResult:
         def text(descriptor: PropertyDescriptor) -> str:
             return context.getProperty(descriptor).getValue() or ""
 
-        def make() -> KafkaOutlet:
-            return KafkaOutlet(text(self.BROKERS), text(self.REGISTRY), MAX_DEAD_LETTER_BYTES)
-
         try:
             page = Fetch.of({name: flowFile.getAttribute(name) for name in ATTRIBUTES})
             published = publish_dead_letters(
-                flowFile.getContentsAsBytes(), page, text(self.FLOW_VERSION), text(self.TOPIC), self._outlet.get(make)
+                flowFile.getContentsAsBytes(),
+                page,
+                text(self.FLOW_VERSION),
+                text(self.TOPIC),
+                self._publisher.get(lambda: KafkaPublisher(text(self.BROKERS), MAX_DEAD_LETTER_BYTES)),
+                self._registry.get(lambda: SchemaRegistry(text(self.REGISTRY))),
             )
         except ProcessorError as error:
             self.logger.error(error.line)

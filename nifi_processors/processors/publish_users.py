@@ -9,10 +9,11 @@ from nifiapi.relationship import Relationship
 
 from nifi_processors.errors import PageRefused, ProcessorError
 from nifi_processors.lazy import Lazy
-from nifi_processors.outlet import KafkaOutlet
 from nifi_processors.page import MAX_BYTES
 from nifi_processors.publish import ATTRIBUTES, Fetch, publish_page
+from nifi_processors.publisher import KafkaPublisher
 from nifi_processors.py4j_bytes import register_bytes_converter
+from nifi_processors.registry import SchemaRegistry
 
 register_bytes_converter()
 
@@ -67,7 +68,8 @@ class PublishUsers(FlowFileTransform):
     ]
 
     def __init__(self, **kwargs: object) -> None:
-        self._outlet: Lazy[KafkaOutlet] = Lazy()
+        self._publisher: Lazy[KafkaPublisher] = Lazy()
+        self._registry: Lazy[SchemaRegistry] = Lazy()
 
     def getPropertyDescriptors(self) -> list[PropertyDescriptor]:
         return self.property_descriptors
@@ -77,10 +79,14 @@ class PublishUsers(FlowFileTransform):
 
     def onScheduled(self, context: ProcessContext) -> None:
         """Properties and the registry may have changed while the processor stood still."""
-        self._outlet.release()
+        self._release()
 
     def onStopped(self, context: ProcessContext) -> None:
-        self._outlet.release()
+        self._release()
+
+    def _release(self) -> None:
+        self._publisher.release()
+        self._registry.release()
 
     def transform(self, context: ProcessContext, flowFile: Any) -> FlowFileTransformResult:
         def text(descriptor: PropertyDescriptor) -> str:
@@ -90,8 +96,14 @@ class PublishUsers(FlowFileTransform):
             return self._refused("page_too_large")
         try:
             page = Fetch.of({name: flowFile.getAttribute(name) for name in ATTRIBUTES})
-            outlet = self._outlet.get(lambda: KafkaOutlet(text(self.BROKERS), text(self.REGISTRY)))
-            found = publish_page(flowFile.getContentsAsBytes(), page, text(self.FLOW_VERSION), text(self.TOPIC), outlet)
+            found = publish_page(
+                flowFile.getContentsAsBytes(),
+                page,
+                text(self.FLOW_VERSION),
+                text(self.TOPIC),
+                self._publisher.get(lambda: KafkaPublisher(text(self.BROKERS))),
+                self._registry.get(lambda: SchemaRegistry(text(self.REGISTRY))),
+            )
         except PageRefused as refusal:
             return self._refused(refusal.code)
         except ProcessorError as error:

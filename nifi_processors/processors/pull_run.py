@@ -137,7 +137,7 @@ class PullRun(FlowFileSource):
 
 
 class _Page(FlowFileSourceResult):
-    """An empty FlowFile. NiFi asks for the contents last: then the page is in its hands, and taken() is told."""
+    """An empty FlowFile. NiFi asks for the contents last: then the page is in its hands, and taken() is called."""
 
     def __init__(self, attributes: dict[str, str], taken: Callable[[], None]) -> None:
         super().__init__("success", attributes)

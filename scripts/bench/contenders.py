@@ -21,8 +21,8 @@ from nifi_flows import connection
 from nifi_flows.errors import TerminalError, TransientError
 from nifi_flows.pipeline import USERS, subject
 from scripts.bootstrap import ROOT
-from scripts.stack import collect, flows, stack
-from scripts.stack.engines import kafka, registry
+from scripts.stack import collect, flows, schema_registry, stack
+from scripts.stack.engines import kafka
 from scripts.stack.settings import LOOPBACK
 from scripts.stack.stack import Stack
 
@@ -108,7 +108,7 @@ class Baseline:
             "interval": interval,
             "brokers": kafka.address(self.made.settings),
             "topic": self.topic,
-            "schema_id": registry.register(self.made.settings, subject(USERS.topic), schema),
+            "schema_id": schema_registry.register(self.made.settings, subject(USERS.topic), schema),
             "schema": schema,
         }
         self.settled()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from nifi_flows.wording import one_line
 from scripts.doctor.finding import Finding, ok, problem, warning
 from scripts.stack import usage
 from scripts.stack.credentials import Credentials
@@ -15,7 +16,6 @@ from scripts.stack.launch import living_group
 from scripts.stack.settings import Settings
 from scripts.stack.stack import ending
 from scripts.stack.supervise import Supervisor
-from scripts.stack.wording import one_line
 
 _PATIENCE = 4  # seconds that an engine gets for an answer
 _STARTING = 240  # seconds after its start in which an engine may still be silent

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nifi_flows.errors import TerminalError
+from nifi_flows.wording import some
 from scripts.doctor.finding import Finding, failed, ok, problem, warning
 from scripts.stack import credentials, fetch, install
 from scripts.stack.credentials import RENEWAL, Credentials
 from scripts.stack.fetch import Differences
 from scripts.stack.lock import Lock
 from scripts.stack.settings import Settings
-from scripts.stack.wording import some
 
 _NAMED = 3  # files that a finding names before it only counts
 _RENEW = "./scripts/pipeline down, then ./scripts/run: it makes them anew"

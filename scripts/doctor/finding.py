@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from nifi_flows.errors import PipelineError, TransientError
-from scripts.stack.wording import one_line
+from nifi_flows.wording import one_line
 
 
 class Severity(StrEnum):

@@ -8,8 +8,8 @@ from nipyapi import nifi
 from nifi_flows import canvas, connection
 from nifi_flows.connection import NiFi
 from nifi_flows.pipeline import USERS
+from nifi_flows.wording import one_line
 from scripts.doctor.finding import Finding, ok, problem, warning
-from scripts.stack.wording import one_line
 
 _FULL = 80  # percent of its back-pressure threshold
 _BULLETINS = 5  # the last ones that are told

@@ -17,6 +17,7 @@ import requests
 from cryptography import x509
 
 from nifi_flows.errors import TerminalError
+from nifi_flows.wording import one_line, some
 from scripts.bootstrap import WANTED
 from scripts.doctor.finding import Finding, failed, ok, problem, warning
 from scripts.stack import install, preflight
@@ -24,7 +25,6 @@ from scripts.stack.engines import PORTS
 from scripts.stack.machine import Memory
 from scripts.stack.preflight import DISK_NEEDED, MEMORY_NEEDED, gib
 from scripts.stack.settings import LOOPBACK, Settings
-from scripts.stack.wording import one_line, some
 
 _NAMED = 5  # of many, how many a finding names
 _SPARE_MEMORY = 512 * 1024**2  # bytes; with less, the kernel may soon end an engine

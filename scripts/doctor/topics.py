@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import requests
 
 from nifi_flows.pipeline import USERS
+from nifi_flows.wording import one_line
 from scripts.doctor.finding import Finding, ok, problem, warning
 from scripts.stack import hops
 from scripts.stack.hops import Position
 from scripts.stack.settings import Settings
-from scripts.stack.wording import one_line
 
 _WATCHED = 3.0  # seconds that a consumer which is behind is watched
 _SILENT = 60  # seconds without a line in its log after which a consumer that stands still hangs

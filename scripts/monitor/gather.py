@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from nifi_flows.errors import PipelineError
+from nifi_flows.wording import one_line
 from scripts.monitor.facts import Unread
-from scripts.stack.wording import one_line
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nifi_flows.errors import TerminalError
+from nifi_flows.wording import one_line
 from scripts.monitor import record as records
 from scripts.monitor import thresholds as limits
 from scripts.monitor.record import Record
-from scripts.stack.wording import one_line
 
 if TYPE_CHECKING:
     from scripts.stack.settings import Settings

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from nifi_flows.wording import one_line
 from scripts.monitor.areas import AREAS
 from scripts.monitor.facts import (
     Alerts,
@@ -20,7 +21,6 @@ from scripts.monitor.facts import (
 )
 from scripts.monitor.record import Check, Memory, Record, Verdict
 from scripts.monitor.thresholds import Thresholds
-from scripts.stack.wording import one_line
 
 _NAMED = 8  # differences, components or reasons that are named one by one
 _DEPLOYED = ("flow", "drift")  # areas that a deploy under way disturbs

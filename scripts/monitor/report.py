@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from nifi_flows.wording import one_line
 from scripts.monitor.areas import AREAS, MEANINGS
 from scripts.monitor.record import Check, Record, from_json
-from scripts.stack.wording import one_line
 
 _MARKS = {"ok": "🟢", "suspect": "🟡", "ill": "🔴", "unknown": "⚪"}
 _SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>|~#"})

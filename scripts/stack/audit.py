@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from nifi_flows.wording import some
 from scripts.stack.hops import Flow, Frames
-from scripts.stack.wording import some
 
 _NAMED = 5  # pages or keys that a finding names before it only counts
 

@@ -1,7 +1,8 @@
 """What flow and consumer find ready: schemas in the registry, topics in Kafka, the table in Cassandra."""
 
 from nifi_flows.pipeline import Pipeline, subject
-from scripts.stack.engines import cassandra, kafka, registry
+from scripts.stack import schema_registry
+from scripts.stack.engines import cassandra, kafka
 from scripts.stack.stack import Stack
 
 
@@ -10,15 +11,17 @@ def provision(stack: Stack, pipeline: Pipeline) -> None:
 
     Later schemas come with the version of the flow that needs them.
     """
-    from spark_consumer import table  # with Cassandra's driver
+    from spark_consumer.table import create_keyspace, create_table  # with Cassandra's driver
+    from spark_consumer.table_name import TableName
 
-    subjects = registry.subjects(stack.settings)
+    subjects = schema_registry.subjects(stack.settings)
     for topic, made in pipeline.topics.items():
         if subject(topic) not in subjects:
-            registry.register(stack.settings, subject(topic), made.contract.read_text())
+            schema_registry.register(stack.settings, subject(topic), made.contract.read_text())
     kafka.create_topics(stack.settings, pipeline.topics)
     with cassandra.session(stack.settings, stack.credentials, admin=True) as session:
-        table.create_keyspace(session)
-        table.create_table(session)
-        cassandra.grant(session, pipeline.keyspace)
+        table = TableName(pipeline.keyspace, pipeline.table)
+        create_keyspace(session, table)
+        create_table(session, table)
+        cassandra.grant(session, table.keyspace)
     cassandra.write_cqlshrc(stack.settings, stack.credentials)

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import requests
 
-from nifi_flows import canvas, connection
+from nifi_flows import bundle, canvas, connection
 from nifi_flows.errors import TerminalError, TransientError
 from nifi_flows.pipeline import USERS, subject
 from nifi_flows.version import Version, made_at
-from nifi_processors import bundle
-from scripts.stack import hops
+from scripts.stack import hops, schema_registry
 from scripts.stack.credentials import Credentials
-from scripts.stack.engines import nifi, registry
+from scripts.stack.engines import nifi
 from scripts.stack.settings import Settings
 from scripts.stack.stack import nifi_of
 from scripts.stack.supervise import Supervisor
@@ -79,14 +78,14 @@ class LocalSite:
     def unregistered(self, schemas: Mapping[str, str]) -> list[str]:
         missing = []
         for name, schema in schemas.items():
-            if not registry.registered(self._settings, _subject(name), schema):
-                registry.check_compatible(self._settings, _subject(name), schema)
+            if not schema_registry.registered(self._settings, _subject(name), schema):
+                schema_registry.check_compatible(self._settings, _subject(name), schema)
                 missing.append(name)
         return missing
 
     def register(self, schemas: Mapping[str, str]) -> None:
         for name, schema in schemas.items():
-            registry.register(self._settings, _subject(name), schema)
+            schema_registry.register(self._settings, _subject(name), schema)
 
     def watch(self, group: str) -> Callable[[Callable[[str], None]], str | None]:
         told = max(canvas.complaints(group), default=0)

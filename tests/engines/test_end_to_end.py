@@ -20,8 +20,8 @@ from kafka import KafkaAdminClient, KafkaProducer
 from nifi_flows import canonical, canvas, connection, definition
 from nifi_flows.errors import TerminalError
 from nifi_flows.pipeline import USERS, subject
-from scripts.stack import credentials, hops
-from scripts.stack.engines import cassandra, kafka, nifi, registry
+from scripts.stack import credentials, hops, schema_registry
+from scripts.stack.engines import cassandra, kafka, nifi
 from scripts.stack.stack import nifi_of
 from scripts.stack.supervise import Supervisor
 from tests.engines.conftest import LocalStack, until
@@ -174,7 +174,7 @@ def test_an_incompatible_schema_is_refused(stack: LocalStack) -> None:
     schema = json.loads(USERS.topics[USERS.topic].contract.read_text())
     schema["fields"].append({"name": "shoe_size", "type": "int"})
     with pytest.raises(TerminalError, match="refuses the schema") as caught:
-        registry.register(stack.settings, subject(USERS.topic), json.dumps(schema))
+        schema_registry.register(stack.settings, subject(USERS.topic), json.dumps(schema))
     assert "default" in caught.value.remedy
 
 

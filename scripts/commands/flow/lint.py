@@ -14,6 +14,7 @@ from nifi_flows.errors import TerminalError
 from nifi_flows.inventory import Inventory
 from nifi_flows.lint import Config, Finding, Severity
 from nifi_flows.pipeline import USERS
+from nifi_flows.wording import printable
 from scripts.bootstrap import ROOT
 from scripts.commands import console
 from scripts.commands.flow.diff import on_canvas
@@ -77,8 +78,8 @@ def _ask(file: Path) -> Inventory:
 def _print(findings: list[Finding]) -> None:
     for finding in findings:
         console.out.print(f"{finding.code} {finding.severity:8}", style=_STYLES[finding.severity], end="", markup=False)
-        console.out.print(definition.printable(f"{finding.where}: {finding.message}"), markup=False)
-        console.out.print(definition.printable(f"               next: {finding.remedy}"), markup=False)
+        console.out.print(printable(f"{finding.where}: {finding.message}"), markup=False)
+        console.out.print(printable(f"               next: {finding.remedy}"), markup=False)
     for severity in Severity:
         count = sum(finding.severity is severity for finding in findings)
         console.out.print(f"{count or 'no'} {severity}{'s' * (count != 1)}")

@@ -15,7 +15,14 @@ from spark_consumer.session import create_spark_connection
 from spark_consumer.settings import ConsumerSettings
 
 SETTINGS = ConsumerSettings(
-    kafka_brokers="127.0.0.1:1", registry_url="http://127.0.0.1:1", checkpoint_dir="/nonexistent", group="unit"
+    kafka_brokers="127.0.0.1:1",
+    registry_url="http://127.0.0.1:1",
+    checkpoint_dir="/nonexistent",
+    topic="t",
+    dead_letter_topic="t.dlq",
+    group="unit",
+    keyspace="k",
+    table="t",
 )
 
 

@@ -13,7 +13,16 @@ from spark_consumer.errors import TerminalError
 from spark_consumer.lag import LagReporter, Offsets, end_offsets, newly_read
 from spark_consumer.settings import load_settings
 
-WANTED = {"KAFKA_BROKERS": "b:1", "REGISTRY_URL": "http://r", "CHECKPOINT_DIR": "/c"}
+WANTED = {
+    "KAFKA_BROKERS": "b:1",
+    "REGISTRY_URL": "http://r",
+    "CHECKPOINT_DIR": "/c",
+    "TOPIC": "t",
+    "DEAD_LETTER_TOPIC": "t.dlq",
+    "GROUP": "g",
+    "KEYSPACE": "k",
+    "TABLE": "rows",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -27,15 +36,18 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONSUMER_TRIGGER_SECONDS", "0.25")
     settings = load_settings()
-    assert (settings.kafka_brokers, settings.trigger_seconds, settings.topic) == ("b:1", 0.25, "user_data_topic")
+    assert (settings.kafka_brokers, settings.trigger_seconds, settings.topic) == ("b:1", 0.25, "t")
+    assert (settings.keyspace, settings.table) == ("k", "rows")
 
 
 def test_wrong_settings_are_named_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CONSUMER_REGISTRY_URL")
+    monkeypatch.delenv("CONSUMER_TABLE")
     monkeypatch.setenv("CONSUMER_MAX_OFFSETS_PER_TRIGGER", "0")
     with pytest.raises(TerminalError) as caught:
         load_settings()
     assert "CONSUMER_REGISTRY_URL: Field required" in str(caught.value)
+    assert "CONSUMER_TABLE: Field required" in str(caught.value)
     assert "CONSUMER_MAX_OFFSETS_PER_TRIGGER: Input should be greater than 0" in str(caught.value)
 
 

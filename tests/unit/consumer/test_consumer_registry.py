@@ -1,7 +1,4 @@
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -10,46 +7,15 @@ from tenacity import wait_none
 from spark_consumer import registry
 from spark_consumer.errors import TerminalError, TransientError
 from spark_consumer.registry import WriterSchemas, registered_id
-
-
-class FakeRegistry:
-    """The Confluent API over a dict: "METHOD /path" -> answer, or a list of answers to give in turn."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, Any] = {}
-        self.asked: list[str] = []
-        fake = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                call = f"{self.command} {self.path.partition('?')[0]}"
-                fake.asked.append(call)
-                answer = fake.answers.get(call, 404)
-                if isinstance(answer, list) and answer and answer[0] in (500, 503):
-                    answer = answer.pop(0)
-                status, body = (answer, {}) if isinstance(answer, int) else (200, answer)
-                self.send_response(status)
-                self.end_headers()
-                self.wfile.write(json.dumps(body).encode())
-
-            do_POST = do_GET
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+from tests.unit.fake_registry import FakeRegistry
 
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRegistry]:
-    monkeypatch.setattr(registry._ask.retry, "wait", wait_none())
+    monkeypatch.setattr(registry._retrying, "wait", wait_none())
     fake = FakeRegistry()
     yield fake
-    fake.server.shutdown()
-    fake.server.server_close()
+    fake.close()
 
 
 def version(id: int, **more: Any) -> dict[str, Any]:
@@ -109,7 +75,7 @@ def test_a_long_outage_is_transient_and_forgets_nothing(fake: FakeRegistry) -> N
 
 
 def test_a_registry_that_is_not_there_is_transient(fake: FakeRegistry) -> None:
-    with pytest.raises(TransientError, match="ConnectionError"):
+    with pytest.raises(TransientError, match="ConnectError"):
         WriterSchemas("http://127.0.0.1:1", "u-value").refresh()
 
 

@@ -9,6 +9,7 @@ from cassandra.query import UNSET_VALUE
 from spark_consumer.contract import USER_SCHEMA
 from spark_consumer.errors import TableMismatch, TerminalError
 from spark_consumer.table import COLUMNS, check_table, create_keyspace, create_table, insert_data
+from spark_consumer.table_name import CREATED_USERS, TableName
 
 ID = "0b1f4c5e-58b4-4b0a-9d5e-0123456789ab"
 
@@ -49,6 +50,20 @@ def test_keyspace_and_table_are_created_once() -> None:
         "age_group text, tenure_days int, country_code text, region text, source text, fetched_at timestamp, "
         "schema_id int, flow_version text)"
     )
+
+
+def test_another_table_is_created_in_its_own_keyspace() -> None:
+    session = FakeSession()
+    create_keyspace(session, TableName("k", "t"))
+    create_table(session, TableName("k", "t"))
+    (keyspace, _), (table, _) = session.executed
+    assert keyspace.startswith("CREATE KEYSPACE IF NOT EXISTS k ")
+    assert table.startswith("CREATE TABLE IF NOT EXISTS k.t (")
+
+
+def test_a_table_of_another_name_is_told_by_it() -> None:
+    with pytest.raises(TerminalError, match=r"no table k\.t$"):
+        check_table(TableName("k", "t"), {})
 
 
 def test_the_table_holds_what_the_contract_holds() -> None:
@@ -95,18 +110,18 @@ def test_insert_refuses_what_it_cannot_write(user: dict[str, Any], complaint: st
 
 
 def test_a_table_that_has_all_and_more_passes() -> None:
-    check_table({**COLUMNS, "notes": "text"})
+    check_table(CREATED_USERS, {**COLUMNS, "notes": "text"})
 
 
 def test_no_table_is_told_apart_from_a_wrong_one() -> None:
     with pytest.raises(TerminalError, match=r"no table spark_streams\.created_users"):
-        check_table({})
+        check_table(CREATED_USERS, {})
 
 
 def test_a_mismatch_names_each_difference() -> None:
     live = {name: cql for name, cql in COLUMNS.items() if name != "region"} | {"age": "text"}
     with pytest.raises(TableMismatch) as caught:
-        check_table(live)
+        check_table(CREATED_USERS, live)
     assert str(caught.value) == "table spark_streams.created_users: no column region text; column age is text, not int"
     assert caught.value.missing == {"region": "text"}
     assert caught.value.different == {"age": ("int", "text")}
@@ -114,5 +129,5 @@ def test_a_mismatch_names_each_difference() -> None:
 
 def test_missing_columns_alone_come_with_the_statement_that_adds_them() -> None:
     with pytest.raises(TableMismatch) as caught:
-        check_table({name: cql for name, cql in COLUMNS.items() if name != "region"})
+        check_table(CREATED_USERS, {name: cql for name, cql in COLUMNS.items() if name != "region"})
     assert caught.value.remedy == "ALTER TABLE spark_streams.created_users ADD region text;"

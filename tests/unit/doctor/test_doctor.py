@@ -21,6 +21,7 @@ import pytest
 import typer
 
 from nifi_flows.errors import TerminalError, TransientError
+from nifi_flows.wording import one_line
 from scripts.commands import console
 from scripts.commands import doctor as command
 from scripts.doctor import engines, examine, files, flow, machine, topics
@@ -39,7 +40,6 @@ from scripts.stack.launch import boot_id
 from scripts.stack.lock import Artifact
 from scripts.stack.machine import Memory
 from scripts.stack.settings import Settings
-from scripts.stack.wording import one_line
 
 GIB = 1024**3
 MIB = 1024**2

@@ -1,23 +1,18 @@
-"""What becomes of a page: records out of its bytes, frames, dead letters, receipts, and their way out."""
+"""What becomes of a page: records out of its bytes, frames, dead letters, receipts."""
 
 import io
 import json
-import threading
-import uuid
-from collections.abc import Iterator, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Sequence
 from typing import Any
 
 import fastavro
 import pytest
-from confluent_kafka import KafkaError, KafkaException
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nifi_processors.contract import contract
-from nifi_processors.errors import ContractError, DeliveryError, FlowFileError, PageRefused, RegistryError
+from nifi_processors.errors import DeliveryError, FlowFileError, PageRefused
 from nifi_processors.frames import encoder
-from nifi_processors.outlet import Headers, KafkaOutlet, Message
 from nifi_processors.page import records
 from nifi_processors.publish import (
     DeadLetter,
@@ -26,6 +21,7 @@ from nifi_processors.publish import (
     publish_dead_letters,
     publish_page,
 )
+from nifi_processors.publisher import Headers, Message
 
 FETCH = Fetch("randomuser", "seed-1", 100, 7, 1_700_000_000_000_000)
 ATTRIBUTES = {
@@ -59,7 +55,7 @@ def refusal(content: bytes) -> str:
     return raised.value.code
 
 
-class FakeOutlet:
+class FakeKafka:
     """Keeps what was sent; schema ids are 1, 2 and 3 for the topics t, t.pages and t.dlq."""
 
     def __init__(self, failing: str = "") -> None:
@@ -266,9 +262,9 @@ def test_any_bytes_survive_a_line(original: bytes) -> None:
 
 
 def test_a_page_is_published_and_then_its_receipt() -> None:
-    outlet = FakeOutlet()
-    publish_page(page(VALID, b"{}", VALID), FETCH, "v1", "t", outlet)
-    (topic, messages, headers), (receipts, [(key, frame)], _) = outlet.sent
+    kafka = FakeKafka()
+    publish_page(page(VALID, b"{}", VALID), FETCH, "v1", "t", kafka, kafka)
+    (topic, messages, headers), (receipts, [(key, frame)], _) = kafka.sent
     assert (topic, receipts) == ("t", "t.pages")
     assert [key for key, _ in messages] == [KEY.encode()] * 2
     assert headers == [("page", b"randomuser/seed-1/100/7")]
@@ -291,17 +287,17 @@ def test_a_page_is_published_and_then_its_receipt() -> None:
 
 
 def test_no_receipt_for_a_page_that_was_not_acknowledged() -> None:
-    outlet = FakeOutlet(failing="t")
+    kafka = FakeKafka(failing="t")
     with pytest.raises(DeliveryError):
-        publish_page(page(VALID), FETCH, "v1", "t", outlet)
-    assert outlet.sent == []
+        publish_page(page(VALID), FETCH, "v1", "t", kafka, kafka)
+    assert kafka.sent == []
 
 
 def test_dead_letters_are_published_with_where_they_come_from() -> None:
-    outlet = FakeOutlet()
+    kafka = FakeKafka()
     lines = DeadLetter(["not_json"], 4, b'{"a":"\xff').line() + "\n"
-    assert publish_dead_letters(lines.encode(), FETCH, "v1", "t.dlq", outlet) == 1
-    [(topic, [(key, frame)], _)] = outlet.sent
+    assert publish_dead_letters(lines.encode(), FETCH, "v1", "t.dlq", kafka, kafka) == 1
+    [(topic, [(key, frame)], _)] = kafka.sent
     assert (topic, key, frame[:5]) == ("t.dlq", b"randomuser/seed-1/100/7#4", b"\x00\x00\x00\x00\x03")
     letter = decoded("dead_letter", frame)
     assert letter.pop("received_at").timestamp() == 1_700_000_000
@@ -319,17 +315,19 @@ def test_dead_letters_are_published_with_where_they_come_from() -> None:
 
 
 def test_no_invalid_records_ask_nothing_of_anybody() -> None:
-    outlet = FakeOutlet()
-    assert publish_dead_letters(b"", FETCH, "v1", "elsewhere", outlet) == 0
-    assert outlet.sent == []
+    kafka = FakeKafka()
+    assert publish_dead_letters(b"", FETCH, "v1", "elsewhere", kafka, kafka) == 0
+    assert kafka.sent == []
 
 
 @pytest.mark.parametrize("line", [b"x", b"[]", b"{}", b'{"reasons":"a","position":1,"original":"x"}', b"[" * 9000])
 def test_what_is_no_dead_letter_is_not_published(line: bytes) -> None:
-    outlet = FakeOutlet()
+    kafka = FakeKafka()
     with pytest.raises(FlowFileError):
-        publish_dead_letters(DeadLetter(["a"], 0, b"b").line().encode() + b"\n" + line, FETCH, "v1", "t.dlq", outlet)
-    assert outlet.sent == []
+        publish_dead_letters(
+            DeadLetter(["a"], 0, b"b").line().encode() + b"\n" + line, FETCH, "v1", "t.dlq", kafka, kafka
+        )
+    assert kafka.sent == []
 
 
 def test_a_fetch_is_read_from_the_attributes() -> None:
@@ -343,156 +341,3 @@ def test_a_fetch_is_read_from_the_attributes() -> None:
 def test_a_flowfile_that_does_not_say_its_page_is_named(name: str, value: str | None) -> None:
     with pytest.raises(FlowFileError, match=name):
         Fetch.of({**ATTRIBUTES, name: value})
-
-
-# --- the way out ------------------------------------------------------------------------------------------------------
-
-
-class FakeProducer:
-    """A producer whose fate the test decides: error for every message, or how many stay unanswered."""
-
-    def __init__(self, error: KafkaError | None = None, unanswered: int = 0, full_after: int | None = None) -> None:
-        self.error, self.unanswered, self.full_after = error, unanswered, full_after
-        self.waiting: list[tuple[Any, ...]] = []
-        self.delivered: list[tuple[Any, ...]] = []
-        self.closed = self.purged = False
-        self.users: set[int] = set()
-
-    def produce(self, topic: str, value: bytes, key: bytes, on_delivery: Any, headers: Any) -> None:
-        self.users.add(threading.get_ident())
-        if self.full_after == len(self.waiting):
-            raise KafkaException(KafkaError(KafkaError._QUEUE_FULL))
-        self.waiting.append((topic, key, value, headers, on_delivery))
-
-    def flush(self, timeout: float) -> int:
-        for message in self.waiting:
-            message[4](self.error, None)
-            if self.error is None:
-                self.delivered.append(message[:4])
-        self.waiting.clear()
-        return self.unanswered
-
-    def purge(self) -> None:
-        self.purged = True
-
-    def close(self) -> None:
-        self.closed = True
-
-
-def outlet_of(*producers: FakeProducer) -> KafkaOutlet:
-    stock = iter(producers)
-    return KafkaOutlet("k:9092", "http://r.test", make_producer=lambda settings: next(stock))  # type: ignore[arg-type,return-value]
-
-
-def test_a_producer_that_delivered_serves_again() -> None:
-    producer = FakeProducer()
-    outlet = outlet_of(producer)
-    outlet.send("t", [(b"k", b"1")], [("page", b"p")])
-    outlet.send("t", [(b"k", b"2")])
-    assert producer.delivered == [("t", b"k", b"1", [("page", b"p")]), ("t", b"k", b"2", None)]
-    outlet.close()
-    assert producer.closed and not producer.purged
-
-
-def test_nothing_to_send_makes_no_producer() -> None:
-    outlet_of().send("t", [])
-
-
-@pytest.mark.parametrize(
-    ("fate", "told"),
-    [
-        ({"error": KafkaError(KafkaError._MSG_TIMED_OUT)}, "2 of 2 not acknowledged.*timed out"),
-        ({"unanswered": 2}, "2 of 2 not acknowledged: no answer within 30 s"),
-        ({"full_after": 1}, "Queue full"),
-    ],
-)
-def test_what_is_not_acknowledged_is_an_error_and_the_producer_is_not_used_again(fate: Any, told: str) -> None:
-    bad, good = FakeProducer(**fate), FakeProducer()
-    outlet = outlet_of(bad, good)
-    with pytest.raises(DeliveryError, match=told) as raised:
-        outlet.send("t", [(b"k", b"1"), (b"k", b"2")])
-    assert "k:9092" in str(raised.value) and "\n" not in raised.value.line
-    assert bad.purged and bad.closed
-    outlet.send("t", [(b"k", b"3")])
-    assert len(good.delivered) == 1
-
-
-def test_calls_at_once_do_not_share_a_producer() -> None:
-    gate = threading.Barrier(4)
-
-    class Slow(FakeProducer):
-        def flush(self, timeout: float) -> int:
-            gate.wait(5)
-            return super().flush(timeout)
-
-    producers = [Slow() for _ in range(4)]
-    outlet = outlet_of(*producers)
-    threads = [threading.Thread(target=outlet.send, args=("t", [(b"k", b"%d" % n)])) for n in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(10)
-    assert [(len(producer.users), len(producer.delivered)) for producer in producers] == [(1, 1)] * 4
-
-
-class Registry(BaseHTTPRequestHandler):
-    answers: dict[str, tuple[int, bytes]]
-    asked: list[tuple[str, Any]]
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.asked.append((self.path, body))
-        code, answer = self.answers.get(self.path, (404, b'{"error_code":40401}'))
-        self.send_response(code)
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@pytest.fixture
-def registry() -> Iterator[type[Registry]]:
-    handler: Any = type("Handler", (Registry,), {"answers": {}, "asked": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    handler.url = f"http://127.0.0.1:{server.server_port}/apis"
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield handler
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def test_a_schema_id_is_looked_up_by_the_exact_schema_and_once(registry: Any) -> None:
-    registry.answers["/apis/subjects/t-value"] = (200, b'{"subject":"t-value","id":12,"version":1}')
-    outlet = KafkaOutlet("k:9092", registry.url + "/")
-    assert [outlet.schema_id("t", "user"), outlet.schema_id("t", "user")] == [12, 12]
-    assert registry.asked == [("/apis/subjects/t-value", {"schema": contract("user").text})]
-
-
-def test_an_unknown_schema_says_to_deploy_and_is_asked_for_again(registry: Any) -> None:
-    outlet = KafkaOutlet("k:9092", registry.url)
-    with pytest.raises(ContractError, match=r"user\.avsc under t-value") as raised:
-        outlet.schema_id("t", "user")
-    assert "deploy" in raised.value.remedy
-    registry.answers["/apis/subjects/t-value"] = (200, b'{"id":3}')
-    assert outlet.schema_id("t", "user") == 3
-
-
-@pytest.mark.parametrize("answer", [(500, b"{}"), (200, b"<html>"), (200, b"[]"), (200, b'{"id":null}')])
-def test_a_registry_that_talks_nonsense_is_named(registry: Any, answer: tuple[int, bytes]) -> None:
-    registry.answers["/apis/subjects/t-value"] = answer
-    with pytest.raises(RegistryError, match=r"127\.0\.0\.1"):
-        KafkaOutlet("k:9092", registry.url).schema_id("t", "user")
-
-
-def test_a_registry_that_is_down_is_named() -> None:
-    with pytest.raises(RegistryError, match=r"127\.0\.0\.1:1 .*refused"):
-        KafkaOutlet("k:9092", "http://127.0.0.1:1").schema_id("t", "user")
-
-
-def test_a_broker_that_is_down_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nifi_processors.outlet.DELIVERY_SECONDS", 1)
-    with pytest.raises(DeliveryError, match=r"127\.0\.0\.1:1 did not take every message for t \(1 of 1 .*timed out"):
-        KafkaOutlet("127.0.0.1:1", "http://r.test").send("t", [(uuid.uuid4().bytes, b"x")])

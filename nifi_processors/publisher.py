@@ -1,38 +1,29 @@
-"""The way out: messages to Kafka, all acknowledged or an error, and schema ids from the registry."""
+"""Messages to Kafka: all acknowledged, or an error."""
 
-import json
-import threading
-import urllib.error
-import urllib.request
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from nifi_processors.contract import contract
-from nifi_processors.errors import ContractError, DeliveryError, RegistryError
+from nifi_processors.errors import DeliveryError
 
 Message = tuple[bytes, bytes]  # key, value
 Headers = list[tuple[str, str | bytes | None]]
 
 DELIVERY_SECONDS = 25
 FLUSH_SECONDS = 30  # more than a delivery may take, so that a flush ends with every message's fate known
-REGISTRY_SECONDS = 5
 
 
-class Outlet(Protocol):
-    """What publishing needs. Safe to use from several threads at once."""
-
-    def schema_id(self, topic: str, name: str) -> int:
-        """The id of the contract `name` under `{topic}-value`; raises ContractError or RegistryError."""
+class Publisher(Protocol):
+    """What takes messages. Safe to use from several threads at once."""
 
     def send(self, topic: str, messages: Sequence[Message], headers: Headers | None = None) -> None:
         """Returns once every message is acknowledged; raises DeliveryError otherwise."""
 
 
-class KafkaOutlet:
-    """An outlet on a Kafka cluster and a schema registry with Confluent's API.
+class KafkaPublisher:
+    """Publishes to a Kafka cluster.
 
     A call borrows a producer of its own: then a flush waits for just that call's messages, and needs no bookkeeping
     shared between threads. There are as many producers as calls at once.
@@ -41,13 +32,11 @@ class KafkaOutlet:
     def __init__(
         self,
         brokers: str,
-        registry: str,
         largest_message: int = 1_000_000,
         make_producer: Callable[[dict[str, Any]], Producer] = Producer,
     ) -> None:
-        """brokers: host:port, comma-separated. registry: base URL. largest_message: bytes."""
+        """brokers: host:port, comma-separated. largest_message: bytes."""
         self._brokers = brokers
-        self._registry = registry.rstrip("/")
         self._trouble: deque[KafkaError] = deque(maxlen=1)
         self._settings: dict[str, Any] = {
             "bootstrap.servers": brokers,
@@ -66,8 +55,6 @@ class KafkaOutlet:
         }
         self._make_producer = make_producer
         self._idle: deque[Producer] = deque()
-        self._ids: dict[tuple[str, str], int] = {}
-        self._asking = threading.Lock()
 
     def send(self, topic: str, messages: Sequence[Message], headers: Headers | None = None) -> None:
         if not messages:
@@ -85,7 +72,7 @@ class KafkaOutlet:
             unanswered = producer.flush(FLUSH_SECONDS)
         except (KafkaException, BufferError) as error:
             _discard(producer)
-            raise self._undelivered(topic, _told(error)) from error
+            raise self._undelivered(topic, _reason(error)) from error
         if failed or unanswered:
             _discard(producer)
             why = failed[0].str() if failed else f"no answer within {FLUSH_SECONDS} s"
@@ -93,13 +80,6 @@ class KafkaOutlet:
             raise self._undelivered(topic, f"{len(failed) + unanswered} of {len(messages)} not acknowledged: {why}")
         self._trouble.clear()
         self._idle.append(producer)
-
-    def schema_id(self, topic: str, name: str) -> int:
-        subject = f"{topic}-value"
-        with self._asking:
-            if (subject, name) not in self._ids:
-                self._ids[subject, name] = self._look_up(subject, name)
-            return self._ids[subject, name]
 
     def close(self) -> None:
         """Close the idle producers; nothing is on its way in them."""
@@ -114,44 +94,13 @@ class KafkaOutlet:
         try:
             return self._make_producer(self._settings)
         except KafkaException as error:
-            raise self._undelivered(topic, _told(error)) from error
+            raise self._undelivered(topic, _reason(error)) from error
 
     def _undelivered(self, topic: str, why: str) -> DeliveryError:
         return DeliveryError(
             f"Kafka at {self._brokers} did not take every message for {topic} ({why})",
             "check that the brokers are up and that the topic exists; the FlowFile waits and is sent again",
         )
-
-    def _look_up(self, subject: str, name: str) -> int:
-        """Asks for the exact schema, and never registers one: that is the deploy's work."""
-        request = urllib.request.Request(
-            f"{self._registry}/subjects/{subject}",
-            data=json.dumps({"schema": contract(name).text}).encode(),
-            headers={"Content-Type": "application/vnd.schemaregistry.v1+json"},
-        )
-        try:
-            with _direct.open(request, timeout=REGISTRY_SECONDS) as answer:
-                return int(json.load(answer)["id"])
-        except urllib.error.HTTPError as error:
-            with error:
-                if error.code == 404:
-                    raise ContractError(
-                        f"the registry at {self._registry} does not hold {name}.avsc under {subject}",
-                        "deploy the pipeline: it registers the schemas that this processor was bundled with",
-                    ) from error
-                raise self._unanswered(f"HTTP {error.code}") from error
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            raise self._unanswered(str(error) or type(error).__name__) from error
-
-    def _unanswered(self, why: str) -> RegistryError:
-        return RegistryError(
-            f"the schema registry at {self._registry} gives no schema id ({why})",
-            "check that it is up and that the URL is its Confluent API; the FlowFile waits and is tried again",
-        )
-
-
-# The registry is a neighbour: a proxy for the world outside has no business between.
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def _discard(producer: Producer) -> None:
@@ -160,6 +109,6 @@ def _discard(producer: Producer) -> None:
     producer.close()
 
 
-def _told(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     first = error.args[0] if error.args else error
     return str(first.str() if isinstance(first, KafkaError) else first)

@@ -1,0 +1,30 @@
+"""Words for people: how many things are named on one line, and what others have written on one."""
+
+import re
+from collections.abc import Sequence
+
+_LONGEST = 240  # characters of what others have written
+
+
+def some(items: Sequence[object], named: int) -> str:
+    """The first `named` of them, and how many more there are."""
+    more = len(items) - named
+    return ", ".join(str(item) for item in items[:named]) + (f" and {more} more" if more > 0 else "")
+
+
+def one_line(text: str) -> str:
+    """Text of somebody else's on one line: no control characters that a terminal would obey, and not too long."""
+    without = "".join(character if character.isprintable() else " " for character in text[: 4 * _LONGEST])
+    return cut(re.sub(r" +", " ", without).strip(), _LONGEST)
+
+
+def cut(text: str, longest: int) -> str:
+    """Text of so many characters at most, the last of them an ellipsis if there was more."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def printable(text: str) -> str:
+    """All of it on one line, with escapes for what steers a terminal or turns the direction of writing."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
