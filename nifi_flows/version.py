@@ -19,9 +19,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from nifi_flows import definition
+from nifi_flows import bundle, definition
 from nifi_flows.errors import TerminalError
-from nifi_processors import bundle
 
 _SHORT = 12  # hex digits: enough to tell versions apart, short enough to read in a row
 _FLOWS, _PACKAGE, _LOCK = "nifi_flows", "nifi_processors", "requirements.lock"

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import requests
 
-from nifi_flows import canvas, connection
+from nifi_flows import bundle, canvas, connection
 from nifi_flows.errors import TerminalError, TransientError
 from nifi_flows.pipeline import USERS, subject
 from nifi_flows.version import Version, made_at
-from nifi_processors import bundle
 from scripts.stack import hops
 from scripts.stack.credentials import Credentials
 from scripts.stack.engines import nifi, registry

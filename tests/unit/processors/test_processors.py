@@ -16,8 +16,8 @@ from unittest.mock import MagicMock
 
 import pytest
 
+from nifi_flows import bundle
 from nifi_flows.lint.python_processors import check_discovery
-from nifi_processors import bundle
 from nifi_processors.contract import contract
 from nifi_processors.errors import DeliveryError
 from nifi_processors.py4j_bytes import register_bytes_converter

@@ -1,7 +1,7 @@
 """Make the folder that NiFi loads the processors from, and the version that names its content.
 
     DESTINATION/pull_run.py ...                       the thin classes, and nothing else
-    DESTINATION/NAR-INF/bundled-dependencies/         this package, the schemas, and the libraries from the lock
+    DESTINATION/NAR-INF/bundled-dependencies/         nifi_processors, the schemas, and the libraries from the lock
     DESTINATION/NAR-INF/version                       the version, written last
 
 NiFi then runs them with no package installer and no site-packages: what is in the folder is all they can import.
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _NAME, _STAMP = "nifi_processors", Path("NAR-INF", "version")
+_NOT_BUNDLED = "bundle.py"  # this module, where it is in older commits; their versions have to keep their names
 
 
 class BundleError(Exception):
@@ -30,9 +31,9 @@ class BundleError(Exception):
 class Sources:
     """What the folder is made from.
 
-    package: this package, in any checkout. schemas: folder of the .avsc files. lock: the project's requirements.lock;
-    the libraries that the package's requirements.txt names are taken from the running environment and must be of the
-    locked version.
+    package: nifi_processors, in any checkout. schemas: folder of the .avsc files. lock: the project's
+    requirements.lock; the libraries that the package's requirements.txt names are taken from the running environment
+    and must be of the locked version.
     """
 
     package: Path
@@ -45,7 +46,7 @@ class Sources:
 
     def modules(self) -> list[Path]:
         """The package's own modules, which the processors import."""
-        return sorted(path for path in self.package.glob("*.py") if path.name != Path(__file__).name)
+        return sorted(path for path in self.package.glob("*.py") if path.name != _NOT_BUNDLED)
 
     def contracts(self) -> list[Path]:
         """The .avsc files. Raises BundleError when there is none."""
