@@ -122,4 +122,4 @@ def now() -> str:
 
 def _put(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_private(path, text.encode())
+    write_private(path, text)

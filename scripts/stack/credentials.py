@@ -6,7 +6,6 @@ Files are mode 600 in a folder of mode 700 under the stack's home, outside git.
 import datetime
 import ipaddress
 import json
-import os
 import secrets
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from nifi_flows.errors import TerminalError, TransientError
+from nifi_flows.files import write_private
 
 ADMIN_IDENTITY = "CN=admin"
 RENEWAL = datetime.timedelta(days=30)  # before their end, certificates are made anew
@@ -111,15 +111,6 @@ def _credentials(folder: Path, words: _Words) -> Credentials:
         admin_key=folder / "admin.key",
         **asdict(words),
     )
-
-
-def write_private(path: Path, content: bytes | str) -> None:
-    """Write a file that only its owner can read, replacing it at once."""
-    part = path.with_name(path.name + ".part")
-    part.unlink(missing_ok=True)
-    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-    part.replace(path)
 
 
 def _words(path: Path) -> _Words | None:

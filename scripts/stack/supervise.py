@@ -15,8 +15,8 @@ from typing import Any
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from nifi_flows.errors import TerminalError, TransientError
+from nifi_flows.files import write_private
 from scripts.bootstrap import ROOT
-from scripts.stack.credentials import write_private
 from scripts.stack.engine import Engine
 from scripts.stack.launch import end_group, living
 from scripts.stack.settings import Settings

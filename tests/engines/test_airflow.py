@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
+from nifi_flows.files import write_private
 from scripts.bootstrap import ROOT
 from scripts.monitor import monitor
 from scripts.stack import airflow_api, airflow_database, credentials, flows
@@ -102,7 +103,7 @@ def webhook(stack: LocalStack) -> Iterator[list[dict[str, Any]]]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     Thread(target=server.serve_forever, daemon=True).start()
     secret = stack.settings.secrets / "alert_webhook"
-    credentials.write_private(secret, f"http://127.0.0.1:{server.server_port}/hook")
+    write_private(secret, f"http://127.0.0.1:{server.server_port}/hook")
     yield got
     secret.unlink()
     server.shutdown()

@@ -9,7 +9,8 @@ from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, N
 from cassandra.policies import WhiteListRoundRobinPolicy
 
 from nifi_flows.errors import TransientError
-from scripts.stack.credentials import Credentials, write_private
+from nifi_flows.files import write_private
+from scripts.stack.credentials import Credentials
 from scripts.stack.engine import Engine
 from scripts.stack.install import Installed
 from scripts.stack.settings import LOOPBACK, Settings

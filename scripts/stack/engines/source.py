@@ -7,9 +7,9 @@ from typing import Any
 import requests
 
 from nifi_flows.errors import TerminalError
+from nifi_flows.files import write_private
 from scripts.bootstrap import ROOT
 from scripts.source.behaviour import Behaviour
-from scripts.stack.credentials import write_private
 from scripts.stack.engine import Engine
 from scripts.stack.settings import LOOPBACK, Settings
 
