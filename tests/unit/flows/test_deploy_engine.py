@@ -23,7 +23,7 @@ from nifi_flows.lease import LeaseLost
 from nifi_flows.ledger import Deployed, Event, Ledger, State, now
 from nifi_flows.queues import removed
 from nifi_flows.version import Version
-from tests.unit.flows.small_flows import Flow, exported, flow
+from tests.unit.flows.small_flows import FlowDefinition, exported, flow
 
 AWAY, REFUSED = TransientError("NiFi is away", "wait"), TerminalError("NiFi refuses", "mend it")
 
@@ -76,7 +76,7 @@ class Canvas:
 
     def __init__(self, step: Steps) -> None:
         self.step = step
-        self.flow: Flow | None = None
+        self.flow: FlowDefinition | None = None
         self.values: dict[str, str] = {}
         self.running: set[str] = set()
         self.enabled: set[str] = set()
@@ -95,7 +95,7 @@ class Canvas:
     def find_group(self, name: str) -> str | None:
         return "group" if self.flow and self.flow["flowContents"]["name"] == name else None
 
-    def export(self, group: str) -> Flow:
+    def export(self, group: str) -> FlowDefinition:
         assert self.flow
         return exported(self.flow)
 
@@ -109,12 +109,12 @@ class Canvas:
         waiting = self.all() if self.all("controllerServices") - self.enabled else self.invalid & self.all()
         return [Part(name, "processor", name, "STOPPED", "INVALID", ["no."]) for name in sorted(waiting)]
 
-    def import_flow(self, definition: Flow, values: Mapping[str, str]) -> str:
+    def import_flow(self, definition: FlowDefinition, values: Mapping[str, str]) -> str:
         self.step("import")
         self.flow, self.values = copy.deepcopy(definition), dict(values)
         return "group"
 
-    def replace(self, group: str, definition: Flow, values: Mapping[str, str]) -> None:
+    def replace(self, group: str, definition: FlowDefinition, values: Mapping[str, str]) -> None:
         self.step("replace")
         if held := removed(self.export(group), definition).keys() & self.queued(group).keys():
             raise TerminalError(f"NiFi refuses to remove {held}")
@@ -237,7 +237,12 @@ class Here:
         self.reported: list[str] = []
 
     def target(
-        self, name: str, definition: Flow = FLOW, code: str = "c1", rate: str = "1", schemas: Iterable[str] = ()
+        self,
+        name: str,
+        definition: FlowDefinition = FLOW,
+        code: str = "c1",
+        rate: str = "1",
+        schemas: Iterable[str] = (),
     ) -> Target:
         version = Version(name, code, self.store)
         (version.folder / "schemas").mkdir(parents=True, exist_ok=True)
@@ -718,7 +723,7 @@ def test_when_nifi_goes_away_while_draining_the_sources_start_again(here: Here) 
     ],
     ids=["replace", "replace a stopped flow", "load", "drain"],
 )
-def test_who_may_not_go_on_touches_nothing(here: Here, definition: Flow, code: str) -> None:
+def test_who_may_not_go_on_touches_nothing(here: Here, definition: FlowDefinition, code: str) -> None:
     assert here.refused(here.target("v2", definition, code=code), _held) == "ann holds the flow; nothing was changed"
     assert here.steps == []
     assert here.runs(here.target("v1"))
@@ -756,7 +761,9 @@ def _taken_over(here: Here, step: str) -> Callable[[bool], None]:
     ("definition", "step", "steps"),
     [(TUNED, "replace", ["replace"]), (ENRICHED, "replace", ["stop", "replace"]), (TUNED, "load", ["stop", "load"])],
 )
-def test_who_lost_the_lease_does_nothing_more(here: Here, definition: Flow, step: str, steps: list[str]) -> None:
+def test_who_lost_the_lease_does_nothing_more(
+    here: Here, definition: FlowDefinition, step: str, steps: list[str]
+) -> None:
     """Whoever has it goes on from there; going back would undo what they do."""
     code = "c2" if step == "load" else "c1"
     with pytest.raises(LeaseLost):
