@@ -25,7 +25,8 @@ from nifi_flows.errors import TerminalError, TransientError
 from scripts.bootstrap import ROOT
 from scripts.commands import audit, down, status
 from scripts.commands.flow import export
-from scripts.stack import configuration, flows, install, settings, stack
+from scripts.deployment import state
+from scripts.stack import configuration, install, settings, stack
 from scripts.stack.audit import Audit
 from scripts.stack.engine import Engine
 
@@ -507,7 +508,7 @@ def test_arguments_are_for_pytest(pipeline: Pipeline, pytest_runs: dict[str, Any
 
 
 def test_an_export_into_a_place_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flows, "export", lambda _: "{}")
+    monkeypatch.setattr(state, "export", lambda _: "{}")
     for place in (tmp_path, tmp_path / "none" / "flow.json"):
         with pytest.raises(TerminalError, match=f"{place} cannot be written"):
             export.export(output=place)
