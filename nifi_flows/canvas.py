@@ -241,7 +241,7 @@ def idle(group: str) -> list[Part]:
     return [part for part in parts(group) if part.meant_to_run and not part.running]
 
 
-def set_running(group: str, running: bool) -> None:
+def set_running(group: str, *, running: bool) -> None:
     """Start or stop all components of a group; returns when NiFi has taken the order, not when it is done."""
     state = "RUNNING" if running else "STOPPED"
     nifi.FlowApi().schedule_components(nifi.ScheduleComponentsEntity(id=group, state=state), group)
@@ -274,7 +274,7 @@ def start(group: str, patience: float) -> list[str]:
     waiting = idle(group)
     if not waiting:
         return []
-    set_running(group, True)
+    set_running(group, running=True)
     if left := _until(patience, lambda: idle(group)):
         raise TransientError(f"{left[0]} did not start within {patience:.0f} s", "deploy again")
     return [str(part) for part in waiting]
@@ -286,7 +286,7 @@ def _disabled_services(group: str) -> list[Part]:
 
 def stop(group: str, patience: float) -> None:
     """Stop all processors and ports and wait until no thread is at work, at most `patience` seconds."""
-    set_running(group, False)
+    set_running(group, running=False)
     _until(patience, lambda: [1] if _status(group).active_thread_count else [])
 
 

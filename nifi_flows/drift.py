@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 
 from nifi_flows import canvas
 from nifi_flows.definition import with_values
-from nifi_flows.deploy import Site
 from nifi_flows.diff import Difference, compare
+from nifi_flows.host import NiFiHost
 from nifi_flows.ledger import Deployed
 from nifi_flows.version import Version, changed_files
 
@@ -18,10 +18,10 @@ def by_hand(group: str, version: Version, values: Mapping[str, str]) -> Differen
     return compare(with_values(version.flow, values), canvas.export(group))
 
 
-def drift(deployed: Deployed, version: Version, site: Site) -> list[str]:
+def drift(deployed: Deployed, version: Version, host: NiFiHost) -> list[str]:
     """All that is not as it was deployed: on the canvas, of the parameters' values, stopped, or in the files."""
-    said = list(_files(version, site))
-    with site.connected():
+    said = list(_files(version, host))
+    with host.connected():
         group = canvas.find_group(version.flow["flowContents"]["name"])
         if group is None:
             return [*said, "the flow is not on the canvas"]
@@ -29,12 +29,12 @@ def drift(deployed: Deployed, version: Version, site: Site) -> list[str]:
         now = canvas.parameters(group)
         said += [f"parameter {name!r} has no value" for name in deployed.values if now.get(name) is None]
         said += _not_running(group)
-    said += [f"schema {name} is not in the registry" for name in site.unregistered(version.schemas)]
+    said += [f"schema {name} is not in the registry" for name in host.unregistered(version.schemas)]
     return said
 
 
-def _files(version: Version, site: Site) -> Iterator[str]:
-    if site.loaded() != version.code:
+def _files(version: Version, host: NiFiHost) -> Iterator[str]:
+    if host.loaded() != version.code:
         yield "NiFi runs other processors than were deployed"
     for path in changed_files(version):
         yield f"processor file {path} was changed"

@@ -14,7 +14,7 @@ from nifi_flows.errors import TerminalError
 
 _KEYS = ("inherits", "heal", "parameters")
 _VARIABLE = "PIPELINE_PARAMETER_"
-_PLACE = re.compile(r"(?<![$#])\{([a-z]+)\}")  # ${…} is NiFi's expression language, #{…} one of its parameters
+_PLACE = re.compile(r"(?<![$#])\{([a-z_]+)\}")  # ${…} is NiFi's expression language, #{…} one of its parameters
 
 
 @dataclass(frozen=True)

@@ -31,12 +31,12 @@ def alone(path: Path) -> Iterator[None]:
         ) from error
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Replace a file at once by one that only its owner can read. Raises OSError."""
+def write_private(path: Path, content: bytes | str) -> None:
+    """Replace a file at once by one that only its owner can read; a text as UTF-8. Raises OSError."""
     handle, part = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)  # mode 600
     try:
         with open(handle, "wb") as file:
-            file.write(content)
+            file.write(content.encode() if isinstance(content, str) else content)
         os.replace(part, path)
     except BaseException:
         os.unlink(part)

@@ -92,9 +92,15 @@ class Ledger:
         """What was begun is undone: the deployed version runs again."""
         self._write(replace(self.state(), unfinished=None))
 
-    def note(self, what: str, ok: bool, by: str, version: str, says: str, passing: bool = False) -> None:
-        """Add an event to the history, which keeps the last 200."""
-        event = Event(now(), what, ok, by, version, says, passing)
+    def note_done(self, what: str, by: str, version: str, says: str) -> None:
+        """Add what went well to the history, which keeps the last 200 events."""
+        self._note(Event(now(), what, ok=True, by=by, version=version, says=says))
+
+    def note_failed(self, what: str, by: str, version: str, says: str, *, passing: bool = False) -> None:
+        """Add what failed to the history. passing: it may pass by itself, and says nothing against the version."""
+        self._note(Event(now(), what, ok=False, by=by, version=version, says=says, passing=passing))
+
+    def _note(self, event: Event) -> None:
         lines = [*self._lines(), json.dumps(asdict(event))]
         _put(self._history, "\n".join(lines[-_KEPT:]) + "\n")
 
@@ -122,4 +128,4 @@ def now() -> str:
 
 def _put(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_private(path, text.encode())
+    write_private(path, text)

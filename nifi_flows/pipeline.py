@@ -54,6 +54,11 @@ class Pipeline:
         return self.folder / "flow.json"
 
     @property
+    def flow_in_tree(self) -> str:
+        """As git calls it: from the root of the tree."""
+        return (self.folder_in_tree / self.flow.name).as_posix()
+
+    @property
     def environments(self) -> Path:
         return self.folder / "environments.toml"
 

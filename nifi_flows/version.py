@@ -21,6 +21,7 @@ from typing import Any
 
 from nifi_flows import bundle, definition
 from nifi_flows.errors import TerminalError
+from nifi_flows.pipeline import Pipeline
 
 _SHORT = 12  # hex digits: enough to tell versions apart, short enough to read in a row
 _FLOWS, _PACKAGE, _LOCK = "nifi_flows", "nifi_processors", "requirements.lock"
@@ -57,14 +58,13 @@ class Version:
         }
 
 
-def make(tree: Path, flow: str, store: Path) -> Version:
-    """Store the version that a source tree holds, unless it is there already.
+def make(pipeline: Pipeline, store: Path) -> Version:
+    """Store the version of a pipeline that its source tree holds, unless it is there already.
 
-    tree: the project's root, in any checkout. flow: its folder in nifi_flows, with flow.json and the schemas.
     Raises TerminalError when the tree holds none, or asks for libraries that this environment has not.
     """
-    sources, definition_file = _sources(tree, flow)
-    name, code = _names(sources, definition_file)
+    sources = _sources(pipeline)
+    name, code = _names(sources, pipeline.flow)
     version = Version(name, code, store)
     if changed_files(version):
         with tempfile.TemporaryDirectory(dir=_made(version.processors.parent), prefix=".made-") as temporary:
@@ -78,16 +78,16 @@ def make(tree: Path, flow: str, store: Path) -> Version:
         with tempfile.TemporaryDirectory(dir=store, prefix=".version-") as temporary:
             fresh = Path(temporary, "made")
             (fresh / "schemas").mkdir(parents=True)
-            shutil.copy(definition_file, fresh / "flow.json")
+            shutil.copy(pipeline.flow, fresh / "flow.json")
             for path in sources.contracts():
                 shutil.copy(path, fresh / "schemas" / path.name)
             os.rename(fresh, _made(version.folder.parent) / version.name)
     return version
 
 
-def name_of(tree: Path, flow: str) -> str:
+def name_of(pipeline: Pipeline) -> str:
     """The name of the version that a source tree holds, without storing it. Raises TerminalError as `make`."""
-    return _names(*_sources(tree, flow))[0]
+    return _names(_sources(pipeline), pipeline.flow)[0]
 
 
 def source_of(repository: Path, revision: str | None) -> str:
@@ -180,14 +180,14 @@ def commit(repository: Path, revision: str) -> str:
     return done.stdout.strip()
 
 
-def _sources(tree: Path, flow: str) -> tuple[bundle.Sources, Path]:
-    folder = tree / _FLOWS / flow
-    for path in (folder / "flow.json", tree / _PACKAGE / "requirements.txt", tree / _LOCK):
+def _sources(pipeline: Pipeline) -> bundle.Sources:
+    tree = pipeline.tree
+    for path in (pipeline.flow, tree / _PACKAGE / "requirements.txt", tree / _LOCK):
         if not path.is_file():
             raise TerminalError(
                 f"there is no {path.relative_to(tree)} in what shall be deployed", "name another revision"
             )
-    return bundle.Sources(tree / _PACKAGE, folder, tree / _LOCK), folder / "flow.json"
+    return bundle.Sources(tree / _PACKAGE, pipeline.folder, tree / _LOCK)
 
 
 def _names(sources: bundle.Sources, flow: Path) -> tuple[str, str]:

@@ -26,12 +26,15 @@ def decide(
     from dataclasses import asdict
 
     from nifi_flows.errors import PipelineError
+    from nifi_flows.pipeline import USERS
+    from scripts.deployment import state
+    from scripts.deployment.context import Context
     from scripts.monitor import guard
-    from scripts.stack import airflow_api, configuration, flows
+    from scripts.stack import airflow_api, configuration
 
     configured = configuration.load()
     events = triggering_asset_events[PIPELINE_ILL] if triggering_asset_events else []
-    hold, by = flows.held(configured), guard.ACTOR if events else "somebody in Airflow"
+    hold, by = state.held(Context(configured, USERS)), guard.ACTOR if events else "somebody in Airflow"
     if hold is not None:
         decision = guard.Decision(False, f"{hold.who} holds the flow since {hold.since:%Y-%m-%d %H:%M} UTC: {hold.why}")
     elif events:
@@ -53,12 +56,15 @@ def decide(
 def save_edit(decided: dict[str, Any]) -> None:
     """Save what was changed by hand as an export and a diff, and tell it, before anything replaces it."""
     from nifi_flows.errors import PipelineError, TransientError
+    from nifi_flows.pipeline import USERS
+    from scripts.deployment import edits
+    from scripts.deployment.context import Context
     from scripts.monitor import alerts
-    from scripts.stack import configuration, flows
+    from scripts.stack import configuration
 
     configured = configuration.load()
     try:
-        folder = flows.save_edit(configured)
+        folder = edits.save_edit(Context(configured, USERS))
     except TransientError as error:  # such as a NiFi that a deploy left stopped; the next one starts it, and saves then
         if not decided["go"]:
             raise
@@ -89,17 +95,17 @@ def deploy(decided: dict[str, Any]) -> dict[str, Any]:
     from dataclasses import asdict
 
     from nifi_flows.errors import PipelineError
-    from scripts.stack import configuration, flows
+    from nifi_flows.pipeline import USERS
+    from scripts.deployment import service
+    from scripts.deployment.context import Context
+    from scripts.stack import configuration
 
     if not decided["go"]:
         raise AirflowSkipException(decided["why"])
-    configured, revision = configuration.load(), decided["revision"]
+    context, revision = Context(configuration.load(), USERS, print), decided["revision"]
     os.environ["PIPELINE_ACTOR"] = decided["by"]  # this process is the task's own
     try:
-        if revision is None:
-            done = flows.redeploy(configured, report=print)
-        else:
-            done = flows.deploy(configured, revision=revision, report=print)
+        done = service.redeploy(context) if revision is None else service.deploy(context, revision=revision)
     except PipelineError as error:
         raise AirflowFailException(f"{error}; next: {error.remedy}") from error
     for change in done.changes:
@@ -111,9 +117,12 @@ def deploy(decided: dict[str, Any]) -> dict[str, Any]:
 @task(on_success_callback=callbacks.tell_redeployed)
 def verify(decided: dict[str, Any], deployed: dict[str, Any]) -> dict[str, Any]:
     """Fail unless what runs is what was deployed."""
-    from scripts.stack import configuration, flows
+    from nifi_flows.pipeline import USERS
+    from scripts.deployment import state
+    from scripts.deployment.context import Context
+    from scripts.stack import configuration
 
-    drift = flows.drift(configuration.load())
+    drift = state.drift(Context(configuration.load(), USERS))
     if drift:
         raise AirflowFailException(f"version {deployed['version']} runs, but: {'; '.join(drift)}")
     return {**deployed, "why": decided["why"]}

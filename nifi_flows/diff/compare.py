@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from nifi_flows import sensitive
 from nifi_flows.definition import KINDS, groups
 from nifi_flows.diff.change import Change, Component, Ends, Section, What
 from nifi_flows.diff.difference import Difference
+from nifi_flows.diff.index import CONNECTION, FlowIndex, Item, Key, Path, index
+from nifi_flows.diff.parameter_contexts import beside_groups
 from nifi_flows.diff.settings import differing, settings
-from nifi_flows.diff.surroundings import surroundings
-from nifi_flows.diff.tree import CONNECTION, Flow, Item, Key, Path, read
 from nifi_flows.errors import TerminalError
-from nifi_flows.lint import secrets
 
 _AFTER, _BEFORE = "after", "before"
 _SIDES = ("source", "destination")
@@ -38,8 +38,8 @@ _PLACE = {"position", "bends", "labelIndex", "zIndex", "width", "height"}
 class _Both:
     """Two flows, and which components are the same in them: key before -> key after."""
 
-    before: Flow
-    after: Flow
+    before: FlowIndex
+    after: FlowIndex
     pairs: Mapping[Key, Key]
 
 
@@ -49,7 +49,7 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Difference:
     Parameters' values are compared where both definitions have one. Raises TerminalError when one isn't whole.
     """
     with _whole():
-        flows = read(before), read(after)
+        flows = index(before), index(after)
         return Difference(tuple(_sections(_Both(*flows, _pairs(*flows)))))
 
 
@@ -97,10 +97,10 @@ def _sections(flows: _Both) -> Iterator[Section]:
         for path, title in flow.titles.items():
             if told := changes.get((which, path)):
                 yield Section(title, tuple(sorted(told, key=_order)))
-    yield from surroundings(before.definition, after.definition)
+    yield from beside_groups(before.definition, after.definition)
 
 
-def _pairs(before: Flow, after: Flow) -> dict[Key, Key]:
+def _pairs(before: FlowIndex, after: FlowIndex) -> dict[Key, Key]:
     """Components are the same in the same place; what is left of before, wherever it is in after.
 
     An identifier alone would not do: two copies of a versioned group hold the same ones.
@@ -158,7 +158,7 @@ def _told(flows: _Both, old: Item, new: Item, component: Component) -> Iterator[
         services = before.service(value), after.service(other)
         told = services if services[0] != services[1] else (value, other)  # another service of the same name
         typed = [one for one, called in zip((value, other), services, strict=True) if one == called]
-        if any(secrets.may_hold(name, one) for one in typed):
+        if any(sensitive.may_hold(name, one) for one in typed):
             yield Change(What.property, component, name, hidden=True)
         else:
             yield Change(What.property, component, name, *told)

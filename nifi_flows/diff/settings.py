@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
+from nifi_flows import sensitive
 from nifi_flows.diff.change import Change, Component, What
-from nifi_flows.lint import secrets
 
 _WORDS = {
     "concurrentlySchedulableTaskCount": "concurrent tasks",
@@ -50,7 +50,7 @@ def settings(
 
 def changed(what: What, component: Component, subject: str, before: Any, after: Any) -> Change:
     """The change of a property or setting, without its values when they may be secret."""
-    if any(secrets.may_hold(subject, value) for value in (before, after)):
+    if any(sensitive.may_hold(subject, value) for value in (before, after)):
         return Change(what, component, subject, hidden=True)
     return Change(what, component, subject, before, after)
 

@@ -8,8 +8,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from nifi_flows import sensitive
 from nifi_flows.errors import TerminalError
-from nifi_flows.lint import secrets
 from nifi_flows.lint.finding import Finding
 from nifi_flows.wording import printable
 
@@ -40,7 +40,7 @@ class Options:
         r"(?i)\b(fail(ed|ure|ures)?|error|errors|retry|no.retry|invalid|unmatched|unsuccessful|rejected|refused|denied"
         r"|timeout|expired|abandoned|dropped|dead.?letters?|not.?found|nonzero.status|retries.exceeded)\b"
     )
-    secret: str = secrets.NAMED
+    secret: str = sensitive.NAMED
 
 
 @dataclass(frozen=True)

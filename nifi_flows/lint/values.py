@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from nifi_flows.lint import secrets
+from nifi_flows import sensitive
 from nifi_flows.lint.finding import Severity
 from nifi_flows.lint.rule import Rule, Violation
 from nifi_flows.lint.subject import Part, Subject
@@ -29,7 +29,7 @@ _ELSEWHERE = re.compile(r"HDFS|SFTP|FTP|SMB|Samba|Hive|Iceberg|Jolt|XPath|XQuery
 
 def address(subject: Subject) -> Iterator[Violation]:
     for part, name, value in _set_here(subject):
-        binds = _BINDS.fullmatch(part.simple_type) and not secrets.URL.match(value)
+        binds = _BINDS.fullmatch(part.simple_type) and not sensitive.URL.match(value)
         if not binds and not _NAMESPACE.search(name) and _names_host(name, value):
             message = "names a host by itself, which is another one in another environment"
             yield Violation(f"{part.where} / {name}", message, "make it a parameter: #{...}")
@@ -37,10 +37,10 @@ def address(subject: Subject) -> Iterator[Violation]:
 
 def _names_host(name: str, value: str) -> bool:
     text = value.strip()
-    url = secrets.URL.match(text)
+    url = sensitive.URL.match(text)
     if url and " " not in text.partition("?")[0]:
         return not _VOCABULARY.fullmatch(url[1])
-    named = _HOST_KEY.search(name) and re.fullmatch(_NAME, text) and not secrets.WORD.fullmatch(text)
+    named = _HOST_KEY.search(name) and re.fullmatch(_NAME, text) and not sensitive.WORD.fullmatch(text)
     if named or _LOCAL.fullmatch(text):
         return text != "0.0.0.0"
     found = _HOST_PORT.fullmatch(text)
@@ -52,12 +52,12 @@ def _names_host(name: str, value: str) -> bool:
 def secret(subject: Subject) -> Iterator[Violation]:
     named = re.compile(subject.options.secret)
     for part, name, value in _set_here(subject):
-        looked_for = _EXPRESSIONS.fullmatch(part.simple_type) and not secrets.shows(value)
-        if secrets.holds(name, value, named) and not looked_for and value not in subject.services:
+        looked_for = _EXPRESSIONS.fullmatch(part.simple_type) and not sensitive.shows(value)
+        if sensitive.holds(name, value, named) and not looked_for and value not in subject.services:
             yield Violation(f"{part.where} / {name}", "holds a secret in plain text", _HIDE)
     for context, parameter in subject.parameters:
         name = str(parameter.get("name"))
-        if not parameter.get("sensitive") and secrets.holds(name, str(parameter.get("value") or ""), named):
+        if not parameter.get("sensitive") and sensitive.holds(name, str(parameter.get("value") or ""), named):
             message = "holds a secret, but is no sensitive parameter"
             yield Violation(f"parameters / {context} / {name}", message, _HIDE)
 
@@ -74,7 +74,7 @@ def sensitive_value(subject: Subject) -> Iterator[Violation]:
 
 def path(subject: Subject) -> Iterator[Violation]:
     for part, name, value in _set_here(subject):
-        if secrets.PATH.match(value) and "\n" not in value.strip() and not _ELSEWHERE.search(part.simple_type):
+        if sensitive.PATH.match(value) and "\n" not in value.strip() and not _ELSEWHERE.search(part.simple_type):
             message = "is a fixed path, which another machine may not have"
             yield Violation(f"{part.where} / {name}", message, "make it a parameter: #{...}")
 

@@ -22,7 +22,9 @@ from scripts.bench.conditions import Conditions
 from scripts.bench.contenders import Contender
 from scripts.bench.measure import Latency, Throughput, latency, throughput
 from scripts.bootstrap import ROOT
-from scripts.stack import collect, flows, hops
+from scripts.deployment import service, state
+from scripts.deployment.context import Context
+from scripts.stack import collect, hops
 from scripts.stack.engines import cassandra, kafka
 from scripts.stack.stack import Stack
 
@@ -140,14 +142,14 @@ def _measured(
 
 
 def _overrides(made: Stack) -> dict[str, str]:
-    deployed = flows.deployed(made.settings)
+    deployed = state.deployed(Context(made.settings, USERS))
     assert deployed  # check_free has seen it
     return dict(deployed.overrides)
 
 
 def _restore(made: Stack, before: dict[str, str]) -> None:
     """Give the flow back what it pulled before. To NiFi that is another run: it pulls those pages once more."""
-    flows.deploy(made.settings, overrides={**dict.fromkeys(_overrides(made)), **before})
+    service.deploy(Context(made.settings, USERS), overrides={**dict.fromkeys(_overrides(made)), **before})
 
 
 def _ceilings(made: Stack, session: Session, url: str, conditions: Conditions) -> dict[str, float]:

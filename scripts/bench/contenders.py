@@ -21,7 +21,9 @@ from nifi_flows import connection
 from nifi_flows.errors import TerminalError, TransientError
 from nifi_flows.pipeline import USERS, subject
 from scripts.bootstrap import ROOT
-from scripts.stack import collect, flows, schema_registry, stack
+from scripts.deployment import service
+from scripts.deployment.context import Context
+from scripts.stack import collect, schema_registry, stack
 from scripts.stack.engines import kafka
 from scripts.stack.settings import LOOPBACK
 from scripts.stack.stack import Stack
@@ -73,7 +75,7 @@ class Pipeline:
             "run.page.size": str(size),
             "run.interval": f"{round(interval * 1000)} ms",
         }
-        flows.deploy(self.made.settings, overrides=wanted)
+        service.deploy(Context(self.made.settings, USERS), overrides=wanted)
         return lambda: None
 
     def groups(self) -> dict[str, int]:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import typer
 
+from nifi_flows.files import write_private
 from scripts.canvas import proxy
 from scripts.commands import console
 from scripts.stack import configuration, credentials, preflight
-from scripts.stack.credentials import write_private
 from scripts.stack.engines import nifi, spark
 from scripts.stack.settings import LOOPBACK, Settings
 from scripts.stack.stack import nifi_of

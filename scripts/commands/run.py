@@ -10,12 +10,14 @@ from urllib.parse import urlsplit
 import typer
 from rich.table import Table
 
-from nifi_flows import connection, hold
+from nifi_flows import connection, hold, version
 from nifi_flows.errors import TerminalError, TransientError
 from nifi_flows.pipeline import USERS
 from scripts.commands import console
 from scripts.commands.cqlsh import cqlsh_output
-from scripts.stack import configuration, flows, hops, settings, site, stack
+from scripts.deployment import local_nifi, service, state
+from scripts.deployment.context import Context
+from scripts.stack import configuration, hops, stack
 from scripts.stack.engines import cassandra
 from scripts.stack.probe import check_source
 from scripts.stack.provision import provision
@@ -50,31 +52,33 @@ def run(
     """
     begun = time.monotonic()
     configured = configuration.load()
+    context = Context(configured, USERS, _say)
     wanted = _run_parameters(source, seed, pages, page_size, interval)
     if source not in (None, "embedded"):
         check_source(str(wanted["source.url"]))
     made, written = stack.prepare(configured, USERS, invalid_share)
-    if not site.placed(configured):
-        site.place(configured, flows.make(configured))  # a NiFi that starts with it need not be restarted
+    if not local_nifi.placed(configured):
+        # A NiFi that starts with them need not be restarted.
+        local_nifi.place(configured, version.make(USERS, context.folder))
     with _undone_on_failure(made):
         stack.start(made, written.launches)
         _start_engines(made)
         _step("Deploying the flow")
         with connection.connected(made.nifi):
             connection.allow_deploying()
-        _deploy(configured, wanted)
+        _deploy(context, wanted)
         _watch(made, begun)
         if airflow:
             _start_airflow(made)
     _show(made)
 
 
-def _deploy(configured: settings.Settings, wanted: Mapping[str, str | None]) -> None:
+def _deploy(context: Context, wanted: Mapping[str, str | None]) -> None:
     """A flow that somebody else holds stays as it is; the stack runs all the same."""
-    holder = flows.held(configured)
+    holder = state.held(context)
     if holder is not None and holder.who != hold.whoever() and not wanted:
         _say(f"not deployed, since {holder.who} holds it: {holder.why}")
-    elif not flows.deploy(configured, overrides=wanted, report=_say).changes:
+    elif not service.deploy(context, overrides=wanted).changes:
         _say("nothing to change")
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nifi_flows.errors import TerminalError
+from nifi_flows.pipeline import USERS
 from nifi_flows.wording import one_line
 from scripts.monitor import record as records
 from scripts.monitor import thresholds as limits
@@ -55,22 +56,24 @@ def decide(settings: "Settings", record_json: Any) -> Decision:
 
     Raises PipelineError when hold or history cannot be read, or NiFi does not tell what was changed on its canvas.
     """
-    from scripts.stack import flows
+    from scripts.deployment import edits, state
+    from scripts.deployment.context import Context
 
+    context = Context(settings, USERS)
     try:
         record = records.from_json(record_json)
     except TerminalError as error:
         return Decision(False, str(error))
-    held, deploying = flows.held(settings), flows.deploying(settings)
+    held, deploying = state.held(context), state.deploying(context)
     busy = f"{held.who} holds the flow: {held.why}" if held else f"{deploying} deploys now" if deploying else None
-    unfinished = flows.unfinished(settings)
+    unfinished = state.unfinished(context)
     cut = f"the deploy of {unfinished.version} by {unfinished.by} did not end" if unfinished else None
-    history, heals = flows.history(settings), flows.heals(settings)
+    history, heals = state.history(context), state.heals(context)
     made = decision(record, history, busy, heals, limits.load().guard, datetime.now(UTC), cut)
     drifted = record.checks["drift"]
     if made.go or busy or drifted.verdict != "ill" or not drifted.healable:
         return made
-    return replace(made, save=flows.unsaved_edit(settings))
+    return replace(made, save=edits.unsaved_edit(context))
 
 
 def decision(

@@ -14,6 +14,8 @@ from cassandra.cluster import Session
 from nifi_flows import canvas, connection
 from nifi_flows.canvas import Part
 from nifi_flows.pipeline import USERS
+from scripts.deployment import state
+from scripts.deployment.context import Context
 from scripts.monitor import alerts, tail
 from scripts.monitor.facts import (
     Bulletin,
@@ -32,7 +34,7 @@ from scripts.monitor.facts import (
 from scripts.monitor.gather import Step, gather, words
 from scripts.monitor.parse import age_of, last_batch, micros, seconds_of
 from scripts.monitor.record import Memory
-from scripts.stack import credentials, flows, hops
+from scripts.stack import credentials, hops
 from scripts.stack.engines import cassandra
 from scripts.stack.settings import Settings
 from scripts.stack.stack import ending, nifi_of
@@ -138,7 +140,7 @@ def ill(part: Part) -> str:
 
 def drift(settings: Settings) -> Drift:
     """Raises PipelineError when it cannot be told."""
-    return Drift(flows.drift(settings))
+    return Drift(state.drift(Context(settings, USERS)))
 
 
 def consumer(settings: Settings) -> Consumer:
@@ -248,15 +250,15 @@ def surroundings(settings: Settings) -> Surroundings:
     """What is going on around the flow; what cannot be read of it is said in its trouble."""
     trouble: list[str] = []
 
-    def ask(what: str, question: Callable[[Settings], Any]) -> Any:
+    def ask(what: str, question: Callable[[Context], Any]) -> Any:
         try:
-            return question(settings)
+            return question(Context(settings, USERS))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told
             trouble.append(f"{what}: {words(error)}")
             return None
 
-    hold = ask("hold", flows.held)
-    deploying = ask("deploy under way", flows.deploying)
-    new = ask("version in git", flows.new_version)
+    hold = ask("hold", state.held)
+    deploying = ask("deploy under way", state.deploying)
+    new = ask("version in git", state.new_version)
     held = None if hold is None else {key: str(value) for key, value in asdict(hold).items()}
     return Surroundings(held, str(deploying) if deploying else None, new, tuple(trouble))

@@ -8,13 +8,13 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import json
-import os
 import secrets
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nifi_flows.errors import TerminalError, TransientError
+from nifi_flows.files import write_private
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -115,15 +115,6 @@ def _credentials(folder: Path, words: _Words) -> Credentials:
         admin_key=folder / "admin.key",
         **asdict(words),
     )
-
-
-def write_private(path: Path, content: bytes | str) -> None:
-    """Write a file that only its owner can read, replacing it at once."""
-    part = path.with_name(path.name + ".part")
-    part.unlink(missing_ok=True)
-    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-    part.replace(path)
 
 
 def _words(path: Path) -> _Words | None:

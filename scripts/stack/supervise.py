@@ -13,8 +13,8 @@ from http.client import HTTPException
 from typing import Any
 
 from nifi_flows.errors import TerminalError, TransientError
+from nifi_flows.files import write_private
 from scripts.bootstrap import ROOT
-from scripts.stack.credentials import write_private
 from scripts.stack.engine import Launch
 from scripts.stack.launch import end_group, living
 from scripts.stack.settings import Settings

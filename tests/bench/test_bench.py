@@ -1,8 +1,10 @@
 """The benchmark itself, on the real engines and with few users: what it gives, and that it leaves all as it was."""
 
+from nifi_flows.pipeline import USERS
 from scripts.bench import bench
 from scripts.bench.conditions import Conditions
-from scripts.stack import flows
+from scripts.deployment import state
+from scripts.deployment.context import Context
 from scripts.stack import stack as stacks
 from tests.engines.conftest import LocalStack
 
@@ -13,7 +15,8 @@ FEW = Conditions(
 
 def test_both_contenders_are_measured_and_the_stack_is_as_before(stack: LocalStack) -> None:
     made = stacks.running(stack.settings)
-    before = flows.deployed(stack.settings)
+    context = Context(stack.settings, USERS)
+    before = state.deployed(context)
     done = bench.run(made, FEW, lambda step: None)
 
     assert done.findings == []
@@ -28,7 +31,7 @@ def test_both_contenders_are_measured_and_the_stack_is_as_before(stack: LocalSta
     assert set(done.ceilings) == {"source answers", "Python publishes to Kafka", "Spark appends to Cassandra"}
     assert all(rate > done.pipeline.median.rate for rate in done.ceilings.values())
 
-    after = flows.deployed(stack.settings)
+    after = state.deployed(context)
     assert before and after and after.values == before.values
     assert made.engine("consumer").ask(made.credentials, 5)
     stack.run()  # what it pulled before comes once more, and to rest

@@ -17,15 +17,18 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
+from nifi_flows.files import write_private
 from nifi_flows.pipeline import USERS
 from scripts.bootstrap import ROOT
+from scripts.deployment import state
 from scripts.monitor import monitor
-from scripts.stack import airflow_api, airflow_database, credentials, flows
+from scripts.stack import airflow_api, airflow_database
 from scripts.stack import stack as stacks
 from scripts.stack.engines import airflow
 from scripts.stack.engines import source as embedded
 from scripts.stack.settings import Settings
 from scripts.stack.supervise import Supervisor
+from tests.engines import versions
 from tests.engines.conftest import LocalStack, until
 from tests.engines.test_deploy import canvas_of, edit, load, stop
 
@@ -104,7 +107,7 @@ def webhook(stack: LocalStack) -> Iterator[list[dict[str, Any]]]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     Thread(target=server.serve_forever, daemon=True).start()
     secret = stack.settings.secrets / "alert_webhook"
-    credentials.write_private(secret, f"http://127.0.0.1:{server.server_port}/hook")
+    write_private(secret, f"http://127.0.0.1:{server.server_port}/hook")
     yield got
     secret.unlink()
     server.shutdown()
@@ -185,9 +188,9 @@ def test_an_edit_by_hand_turns_the_monitor_red_is_saved_and_healed(
         assert "'stamped' to be tried again" not in red["note"], "that queue waits for the stopped processor"
 
         healed = until(lambda: ended(scheduler, REDEPLOY, changed, "success"), 240)
-        assert flows.drift(stack.settings) == []
-        assert flows.history(stack.settings)[-1].by == "airflow"
-        saved = max((flows.folder(stack.settings) / "edits").glob("*/diff.md"))
+        assert state.drift(versions.context(stack)) == []
+        assert state.history(versions.context(stack))[-1].by == "airflow"
+        saved = max((versions.context(stack).folder / "edits").glob("*/diff.md"))
         assert "9 sec" in saved.read_text()
         if page:
             grid(page, stack, red, "monitor_red")
@@ -206,7 +209,7 @@ def test_a_flow_that_somebody_holds_is_left_alone(stack: LocalStack, scheduler: 
     """Also by who triggers the redeploy by hand; that the monitor asks for none is held by the unit tests."""
     holder = LocalStack({**stack.environment, "PIPELINE_ACTOR": "somebody"})
     assert holder.pipeline("flow", "hold", "--why", "looking into it").code == 0
-    begun, before = datetime.now(UTC), flows.history(stack.settings)
+    begun, before = datetime.now(UTC), state.history(versions.context(stack))
     try:
         scheduler.trigger(REDEPLOY)
         run = until(lambda: ended(scheduler, REDEPLOY, begun, "success"), 120)
@@ -214,7 +217,7 @@ def test_a_flow_that_somebody_holds_is_left_alone(stack: LocalStack, scheduler: 
         holder.pipeline("flow", "release")
     assert set(scheduler.tasks(run).values()) == {"skipped"}
     assert "somebody holds the flow" in run["note"] and "looking into it" in run["note"]
-    assert flows.history(stack.settings) == before
+    assert state.history(versions.context(stack)) == before
 
 
 def test_airflow_forgets(stack: LocalStack, scheduler: Airflow) -> None:

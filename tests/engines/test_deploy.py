@@ -17,9 +17,9 @@ from nifi_flows import canvas, connection
 from nifi_flows.deploy import Deployment
 from nifi_flows.errors import TerminalError
 from nifi_flows.pipeline import USERS
-from scripts.stack import credentials, flows, hops
-from scripts.stack.settings import Settings
-from scripts.stack.site import LocalSite
+from scripts.deployment import local_nifi, service, state
+from scripts.deployment.context import Context
+from scripts.stack import credentials, hops
 from scripts.stack.stack import nifi_of
 from scripts.stack.supervise import Supervisor
 from tests.engines import versions
@@ -75,14 +75,14 @@ def pause(stack: LocalStack, since: float) -> float:
 @pytest.fixture(autouse=True)
 def as_it_was(stack: LocalStack) -> Iterator[None]:
     """The version of this source tree runs before each test and after it."""
-    flows.deploy(stack.settings)
+    service.deploy(versions.context(stack))
     yield
-    flows.deploy(stack.settings)
-    assert flows.drift(stack.settings) == []
+    service.deploy(versions.context(stack))
+    assert state.drift(versions.context(stack)) == []
 
 
 def test_what_is_on_the_canvas_is_what_is_in_git(stack: LocalStack) -> None:
-    assert flows.export(stack.settings) == USERS.flow.read_text()
+    assert state.export(versions.context(stack)) == USERS.flow.read_text()
     assert stack.pipeline("flow", "export", "--check").code == 0
     assert stack.pipeline("flow", "drift").code == 0
 
@@ -92,7 +92,7 @@ def test_an_edit_by_hand_is_told_in_the_lines_that_say_it_saved_and_healed(stack
         with canvas_of(stack) as group:
             edit(group, "Fetch page", penalty_duration="7 sec")
             stop(group, "Publish users")
-        lines = difflib.ndiff(USERS.flow.read_text().splitlines(), flows.export(stack.settings).splitlines())
+        lines = difflib.ndiff(USERS.flow.read_text().splitlines(), state.export(versions.context(stack)).splitlines())
         assert [line.split() for line in lines if line[0] in "+-"] == [
             ["-", '"penaltyDuration":', '"1', 'sec",'],
             ["+", '"penaltyDuration":', '"7', 'sec",'],
@@ -103,9 +103,9 @@ def test_an_edit_by_hand_is_told_in_the_lines_that_say_it_saved_and_healed(stack
         assert "7 sec" in drifted.out and "'Publish users' is stopped" in drifted.out
 
         said: list[str] = []
-        done = flows.redeploy(stack.settings, said.append)
+        done = service.redeploy(versions.context(stack, report=said.append))
         assert done.changes
-        assert flows.drift(stack.settings) == []
+        assert state.drift(versions.context(stack)) == []
         saved = Path(next(line for line in said if line.startswith("saved")).partition(": ")[2])
         assert "7 sec" in (saved / "diff.md").read_text()
         assert '"7 sec"' in (saved / "flow.json").read_text()
@@ -117,39 +117,39 @@ def test_ten_versions_in_a_row_lose_nothing(stack: LocalStack, tmp_path: Path) -
     with load(stack, f"ten versions {time.time_ns()}"):
         for number, change in enumerate(changes):
             begun = time.time()
-            done = flows.deploy(stack.settings, tree=versions.tree(tmp_path / str(number), change))
+            done = service.deploy(versions.context(stack, versions.tree(tmp_path / str(number), change)))
             time.sleep(3 * _EVERY)
             pauses.append((change.__name__, round(pause(stack, begun), 1)))
-            assert done.version == flows.deployed(stack.settings).version  # type: ignore[union-attr]
-            assert flows.drift(stack.settings) == []
+            assert done.version == state.deployed(versions.context(stack)).version  # type: ignore[union-attr]
+            assert state.drift(versions.context(stack)) == []
     print("longest time without a page, in seconds:", pauses)
-    rows = {event.version for event in flows.history(stack.settings) if event.ok}
+    rows = {event.version for event in state.history(versions.context(stack)) if event.ok}
     assert len(rows) >= 10
 
 
 def test_deploying_what_runs_changes_nothing_and_a_plan_does_neither(stack: LocalStack, tmp_path: Path) -> None:
-    assert flows.deploy(stack.settings).changes == []
+    assert service.deploy(versions.context(stack)).changes == []
     tree = versions.tree(tmp_path / "tree", versions.other_comment, versions.other_code)
-    planned = flows.plan(stack.settings, tree=tree)
+    planned = service.plan(versions.context(stack, tree))
     assert any("restarts NiFi" in line for line in planned.lines())
     assert any("replace the flow in place" in line for line in planned.lines())
-    assert flows.drift(stack.settings) == []
+    assert state.drift(versions.context(stack)) == []
     dry = stack.pipeline("flow", "deploy", "--dry-run")
     assert (dry.code, dry.out.strip()) == (0, "nothing to change")
 
 
 def test_rollback_brings_the_version_before_it(stack: LocalStack, tmp_path: Path) -> None:
-    before = flows.deployed(stack.settings)
+    before = state.deployed(versions.context(stack))
     assert before
-    after = flows.deploy(stack.settings, tree=versions.tree(tmp_path / "tree", versions.other_comment))
+    after = service.deploy(versions.context(stack, versions.tree(tmp_path / "tree", versions.other_comment)))
     assert after.version != before.version
-    assert flows.rollback(stack.settings).version == before.version
+    assert service.rollback(versions.context(stack)).version == before.version
     with canvas_of(stack) as group:
         assert canvas.parameters(group)["flow.version"] == before.version
 
 
 def test_versions_that_cannot_run_are_rolled_back_by_themselves(stack: LocalStack, tmp_path: Path) -> None:
-    before = flows.deployed(stack.settings)
+    before = state.deployed(versions.context(stack))
     assert before
     with load(stack, f"rolled back {time.time_ns()}"):
         for change, complaint in (
@@ -157,37 +157,38 @@ def test_versions_that_cannot_run_are_rolled_back_by_themselves(stack: LocalStac
             (versions.takes_nothing, "no record passed"),
         ):
             with pytest.raises(TerminalError, match=complaint) as refused:
-                flows.deploy(stack.settings, tree=versions.tree(tmp_path / change.__name__, change))
+                service.deploy(versions.context(stack, versions.tree(tmp_path / change.__name__, change)))
             assert f"version {before.version} runs again" in str(refused.value)
-            assert flows.drift(stack.settings) == []
+            assert state.drift(versions.context(stack)) == []
             with canvas_of(stack) as group:
                 assert not any(part.ghost for part in canvas.parts(group))
-            assert flows.deployed(stack.settings).version == before.version  # type: ignore[union-attr]
-            assert not flows.history(stack.settings)[-1].ok
+            assert state.deployed(versions.context(stack)).version == before.version  # type: ignore[union-attr]
+            assert not state.history(versions.context(stack))[-1].ok
 
 
 def test_services_are_enabled_before_what_needs_them(stack: LocalStack, tmp_path: Path) -> None:
-    flows.deploy(stack.settings, tree=versions.tree(tmp_path / "tree", versions.with_service))
+    service.deploy(versions.context(stack, versions.tree(tmp_path / "tree", versions.with_service)))
     with canvas_of(stack) as group:
         assert [part.state for part in canvas.parts(group) if part.service] == ["ENABLED"]
         services = nipyapi.nifi.ActivateControllerServicesEntity(id=group, state="DISABLED")
         nipyapi.nifi.FlowApi().activate_controller_services(services, group)
-    assert any("'Users as JSON' is disabl" in line for line in flows.drift(stack.settings))
-    flows.redeploy(stack.settings)
-    assert flows.drift(stack.settings) == []
+    assert any("'Users as JSON' is disabl" in line for line in state.drift(versions.context(stack)))
+    service.redeploy(versions.context(stack))
+    assert state.drift(versions.context(stack)) == []
 
 
-@pytest.mark.parametrize("mend", [flows.deploy, flows.redeploy])
+@pytest.mark.parametrize("mend", [service.deploy, service.redeploy])
 def test_a_processor_file_that_was_edited_is_drift_made_anew_and_loaded_again(
-    stack: LocalStack, mend: Callable[[Settings], Deployment]
+    stack: LocalStack, mend: Callable[[Context], Deployment]
 ) -> None:
     loaded = stack.settings.home / "nifi_extensions" / "pull_run.py"
     loaded.write_text(loaded.read_text() + "\n# by hand\n")
     edited = ["processor file pull_run.py was changed"]
-    assert flows.drift(stack.settings) == edited
-    assert flows.plan(stack.settings).reload and flows.drift(stack.settings) == edited, "a plan changes nothing"
-    assert mend(stack.settings).changes[0] == "loaded the processors"
-    assert flows.drift(stack.settings) == []
+    assert state.drift(versions.context(stack)) == edited
+    assert service.plan(versions.context(stack)).reload
+    assert state.drift(versions.context(stack)) == edited, "a plan changes nothing"
+    assert mend(versions.context(stack)).changes[0] == "loaded the processors"
+    assert state.drift(versions.context(stack)) == []
     assert "by hand" not in loaded.read_text()
 
 
@@ -200,10 +201,10 @@ def test_the_flow_comes_up_on_one_core(stack: LocalStack) -> None:
     launch_file.write_text(json.dumps(plan))
     try:
         Supervisor(stack.settings).restart_engine("nifi")
-        LocalSite(stack.settings, credentials.ensure(stack.settings.secrets)).awake(60)
+        local_nifi.of(versions.context(stack)).awake(60)
         with canvas_of(stack) as group:
             assert canvas.settled(group, 60) == []
-        assert flows.drift(stack.settings) == []
+        assert state.drift(versions.context(stack)) == []
     finally:
         launch_file.write_text(written)
         Supervisor(stack.settings).restart_engine("nifi")
@@ -215,18 +216,18 @@ def test_a_group_that_was_renamed_is_not_imported_a_second_time(stack: LocalStac
         nipyapi.canvas.update_process_group(nipyapi.canvas.get_process_group(group, "id"), {"name": "mine"})
     try:
         with pytest.raises(TerminalError, match="is called 'mine' now"):
-            flows.redeploy(stack.settings)
+            service.redeploy(versions.context(stack))
     finally:
         with connection.connected(nifi_of(stack.settings, credentials.ensure(stack.settings.secrets))):
             nipyapi.canvas.update_process_group(nipyapi.canvas.get_process_group(group, "id"), {"name": "users"})
-    assert flows.drift(stack.settings) == []
+    assert state.drift(versions.context(stack)) == []
 
 
 def test_an_incompatible_schema_stops_the_deploy_before_anything_is_touched(stack: LocalStack, tmp_path: Path) -> None:
     with pytest.raises(TerminalError, match="refuses the schema"):
-        flows.deploy(stack.settings, tree=versions.tree(tmp_path / "tree", versions.required_field))
-    assert flows.drift(stack.settings) == []
-    assert flows.unfinished(stack.settings) is None
+        service.deploy(versions.context(stack, versions.tree(tmp_path / "tree", versions.required_field)))
+    assert state.drift(versions.context(stack)) == []
+    assert state.unfinished(versions.context(stack)) is None
 
 
 def test_who_holds_the_flow_keeps_the_others_out(stack: LocalStack) -> None:
@@ -252,16 +253,16 @@ def test_a_secret_reaches_the_source_is_told_to_nobody_and_is_set_again_when_it_
         for number, secret in enumerate(["first-t0ken", "second-t0ken"], 1):
             monkeypatch.setenv("PIPELINE_PARAMETER_SOURCE_TOKEN", secret)
             more = {**source, "run.seed": f"guarded {time.time_ns()}", "run.pages": "1"}
-            flows.deploy(stack.settings, tree=tree, overrides=more, report=said.append)
+            service.deploy(versions.context(stack, tree, said.append), overrides=more)
             until(lambda: asked[number - 1 :], 30)  # noqa: B023 - called in this turn alone
             assert asked[-1].authorization == f"Basic {b64encode(f'pipeline:{secret}'.encode()).decode()}"
-            assert flows.deploy(stack.settings, tree=tree).changes == []
-            assert flows.drift(stack.settings) == []
+            assert service.deploy(versions.context(stack, tree)).changes == []
+            assert state.drift(versions.context(stack)) == []
     monkeypatch.setenv("PIPELINE_PARAMETER_SOURCE_TOKEN", "third-t0ken")
-    assert flows.deploy(stack.settings, tree=tree, report=said.append).changes[0] == "set source.token"
-    folders = (flows.folder(stack.settings), stack.settings.logs, stack.settings.conf, stack.settings.run)
+    assert service.deploy(versions.context(stack, tree, said.append)).changes[0] == "set source.token"
+    folders = (versions.context(stack).folder, stack.settings.logs, stack.settings.conf, stack.settings.run)
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    told = [*said, flows.export(stack.settings), *(path.read_text(errors="replace") for path in files)]
+    told = [*said, state.export(versions.context(stack)), *(path.read_text(errors="replace") for path in files)]
     assert not [text[:80] for text in told if "-t0ken" in text]
 
 
@@ -270,6 +271,6 @@ def test_a_parameter_without_a_value_is_named_before_anything_is_touched(stack: 
         versions.with_parameter(tree, "source.token", sensitive=True)
 
     with pytest.raises(TerminalError, match=r"no value for source\.token") as refused:
-        flows.deploy(stack.settings, tree=versions.tree(tmp_path / "tree", more))
+        service.deploy(versions.context(stack, versions.tree(tmp_path / "tree", more)))
     assert "PIPELINE_PARAMETER_SOURCE_TOKEN" in refused.value.remedy
-    assert flows.drift(stack.settings) == []
+    assert state.drift(versions.context(stack)) == []

@@ -7,9 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from nifi_flows.host import Report
+from nifi_flows.pipeline import USERS
 from scripts.bootstrap import ROOT
+from scripts.deployment.context import Context
+from tests.engines.conftest import LocalStack
 
-FLOW = Path("nifi_flows", "users", "flow.json")
+FLOW = USERS.flow_in_tree
 _PROCESSOR = """
 from nifiapi.flowfiletransform import FlowFileTransform, FlowFileTransformResult
 
@@ -29,6 +33,11 @@ class {name}(FlowFileTransform):
     def transform(self, context, flowFile):
         raise RuntimeError("this processor takes nothing")
 """
+
+
+def context(stack: LocalStack, tree: Path = Path(ROOT), report: Report = print) -> Context:
+    """To deploy a source tree on a stack."""
+    return Context(stack.settings, USERS.within(tree), report)
 
 
 def tree(folder: Path, *changes: Callable[[Path], None]) -> Path:

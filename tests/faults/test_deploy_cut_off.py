@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nifi_flows.errors import PipelineError, TransientError
-from scripts.stack import flows
+from scripts.deployment import service, state
 from scripts.stack.supervise import Supervisor
 from tests.engines import versions
 from tests.engines.conftest import LocalStack
@@ -32,15 +32,15 @@ def test_the_next_deploy_ends_one_whose_process_was_killed(stack: LocalStack, tm
             process.start()
             process.join(180)
             assert process.exitcode == -signal.SIGKILL, step
-            assert flows.unfinished(stack.settings) is not None
+            assert state.unfinished(versions.context(stack)) is not None
 
             said: list[str] = []
-            done = flows.deploy(stack.settings, tree=tree, report=said.append)
+            done = service.deploy(versions.context(stack, tree, said.append))
             assert any("took the lock over" in line for line in said)
             assert any("did not end; this one ends it" in line for line in said)
-            assert flows.unfinished(stack.settings) is None
-            assert flows.deployed(stack.settings).version == done.version  # type: ignore[union-attr]
-            assert flows.drift(stack.settings) == []
+            assert state.unfinished(versions.context(stack)) is None
+            assert state.deployed(versions.context(stack)).version == done.version  # type: ignore[union-attr]
+            assert state.drift(versions.context(stack)) == []
 
 
 def _deploy_until(stack: LocalStack, tree: Path, step: str) -> None:
@@ -50,7 +50,7 @@ def _deploy_until(stack: LocalStack, tree: Path, step: str) -> None:
         elif line.startswith(step):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    flows.deploy(stack.settings, tree=tree, report=report)
+    service.deploy(versions.context(stack, tree, report))
 
 
 def test_a_deploy_survives_a_nifi_that_is_killed_under_it(stack: LocalStack, tmp_path: Path) -> None:
@@ -64,41 +64,41 @@ def test_a_deploy_survives_a_nifi_that_is_killed_under_it(stack: LocalStack, tmp
             os.kill(killed[0], signal.SIGKILL)
 
     with load(stack, f"nifi killed {time.time_ns()}"):
-        done = flows.deploy(stack.settings, tree=tree, report=report)
+        done = service.deploy(versions.context(stack, tree, report))
         assert killed and supervisor.pid("nifi") != killed[0]
-        assert flows.deployed(stack.settings).version == done.version  # type: ignore[union-attr]
-        assert flows.drift(stack.settings) == []
+        assert state.deployed(versions.context(stack)).version == done.version  # type: ignore[union-attr]
+        assert state.drift(versions.context(stack)) == []
 
 
 def test_a_queue_that_does_not_drain_stops_the_deploy_and_the_sources_run_again(
     stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nifi_flows.deploy._DRAIN", 5.0)
+    monkeypatch.setattr("nifi_flows.drain._DRAIN", 5.0)
     tree = versions.tree(tmp_path / "tree", versions.other_queue)
     with load(stack, f"undrained {time.time_ns()}"):
-        before = flows.deployed(stack.settings)
+        before = state.deployed(versions.context(stack))
         with canvas_of(stack) as group:
             stop(group, "Publish users")
         time.sleep(3)
         with pytest.raises(TransientError, match="does not drain") as refused:
-            flows.deploy(stack.settings, tree=tree)
+            service.deploy(versions.context(stack, tree))
         assert "FlowFiles" in str(refused.value)
-        assert flows.deployed(stack.settings) == before
-        assert flows.drift(stack.settings) == ["processor 'Publish users' is stopped"]
-        flows.redeploy(stack.settings)
+        assert state.deployed(versions.context(stack)) == before
+        assert state.drift(versions.context(stack)) == ["processor 'Publish users' is stopped"]
+        service.redeploy(versions.context(stack))
 
 
 def test_a_nifi_that_is_down_is_said_and_nothing_is_changed(stack: LocalStack, tmp_path: Path) -> None:
     supervisor = Supervisor(stack.settings)
-    before = flows.deployed(stack.settings)
+    before = state.deployed(versions.context(stack))
     supervisor.stop_engine("nifi")
     try:
         with pytest.raises(PipelineError, match="does not answer"):
-            flows.deploy(stack.settings, tree=versions.tree(tmp_path / "tree", versions.other_comment))
+            service.deploy(versions.context(stack, versions.tree(tmp_path / "tree", versions.other_comment)))
         told = stack.pipeline("flow", "drift")
         assert told.code == 75 and "does not answer" in told.err
-        assert flows.deployed(stack.settings) == before
-        assert flows.unfinished(stack.settings) is None
+        assert state.deployed(versions.context(stack)) == before
+        assert state.unfinished(versions.context(stack)) is None
     finally:
         stack.run()
-    assert flows.drift(stack.settings) == []
+    assert state.drift(versions.context(stack)) == []

@@ -14,6 +14,7 @@ FLOORS = (
     {"nifi_flows"},
     {"scripts.source"},
     {"scripts.stack", "scripts.canvas"},
+    {"scripts.deployment"},
     {"scripts.doctor", "scripts.bench"},
     {"scripts.monitor"},
     {"scripts.commands", "airflow.dags"},

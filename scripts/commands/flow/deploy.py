@@ -5,8 +5,11 @@ from typing import Annotated
 import typer
 
 from nifi_flows.deploy import Deployment
+from nifi_flows.pipeline import USERS
 from scripts.commands import console
-from scripts.stack import configuration, flows
+from scripts.deployment import service
+from scripts.deployment.context import Context
+from scripts.stack import configuration
 
 
 def deploy(
@@ -19,25 +22,28 @@ def deploy(
 
     Exits with 75 when somebody else deploys, a queue does not drain or an engine is away: then try again.
     """
-    configured = configuration.load()
     if dry_run:
-        planned = flows.plan(configured, revision=revision)
+        planned = service.plan(_context(), revision=revision)
         for line in planned.lines() or ["nothing to change"]:
             console.out.print(line, markup=False)
         if planned.change is not None and not planned.change.empty:
             console.out.print(planned.change.as_text(), markup=False)
         return
-    _tell(flows.deploy(configured, revision=revision, report=_say))
+    _tell(service.deploy(_context(), revision=revision))
 
 
 def redeploy() -> None:
     """Make run again what was deployed: what was changed on the canvas is saved, stopped parts are started."""
-    _tell(flows.redeploy(configuration.load(), report=_say))
+    _tell(service.redeploy(_context()))
 
 
 def rollback() -> None:
     """Deploy the version that ran before the present one; flow, processors and schemas."""
-    _tell(flows.rollback(configuration.load(), report=_say))
+    _tell(service.rollback(_context()))
+
+
+def _context() -> Context:
+    return Context(configuration.load(), USERS, _say)
 
 
 def _say(line: str) -> None:

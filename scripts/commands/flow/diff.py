@@ -8,6 +8,7 @@ import typer
 
 from nifi_flows import definition, revisions
 from nifi_flows.diff import compare
+from nifi_flows.pipeline import USERS
 from scripts.commands import console
 
 
@@ -28,7 +29,7 @@ def diff(
     nifi_flows/users/flow.json. Values of parameters are compared between files that have them; git and nifi do not.
     Exits with 0 when they are the same, 1 when they differ or one cannot be read, 75 when NiFi is away.
     """
-    found = compare(revisions.read(a, on_canvas), revisions.read(b, on_canvas))
+    found = compare(*(revisions.read(reference, USERS, on_canvas) for reference in (a, b)))
     if output == Form.json:
         console.print_json(found.as_json())
     else:
@@ -39,6 +40,8 @@ def diff(
 
 def on_canvas() -> dict[str, Any]:
     """The flow as the running stack's NiFi has it. Raises TransientError when NiFi is away."""
-    from scripts.stack import configuration, flows  # with NiFi's client, which takes seconds to import
+    from scripts.deployment import state  # with NiFi's client, which takes seconds to import
+    from scripts.deployment.context import Context
+    from scripts.stack import configuration
 
-    return definition.parse(flows.export(configuration.load()), "the flow on the canvas")
+    return definition.parse(state.export(Context(configuration.load(), USERS)), "the flow on the canvas")

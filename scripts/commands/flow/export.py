@@ -9,7 +9,9 @@ import typer
 from nifi_flows import definition
 from nifi_flows.pipeline import USERS
 from scripts.commands import console
-from scripts.stack import configuration, flows
+from scripts.deployment import state
+from scripts.deployment.context import Context
+from scripts.stack import configuration
 
 
 def export(
@@ -20,7 +22,7 @@ def export(
 ) -> None:
     """Write the flow on the canvas to nifi_flows/users/flow.json: the same bytes as long as nobody changes the flow."""
     place = output or USERS.flow
-    text = flows.export(configuration.load())
+    text = state.export(Context(configuration.load(), USERS))
     if str(place) == "-":
         sys.stdout.write(text)
         return

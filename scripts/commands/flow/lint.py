@@ -45,7 +45,7 @@ def lint(
         raise TerminalError("options of flow lint contradict each other", "--nifi, or --inventory FILE")
     given: dict[str, Any] = {}
     if previous:
-        given["previous"] = revisions.read(previous, on_canvas)
+        given["previous"] = revisions.read(previous, USERS, on_canvas)
     if nifi:
         given["inventory"] = _ask(file)
     elif inventory:

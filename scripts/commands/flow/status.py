@@ -6,19 +6,22 @@ import typer
 from rich.table import Table
 
 from nifi_flows.errors import PipelineError
+from nifi_flows.pipeline import USERS
 from scripts.commands import console
-from scripts.stack import configuration, flows, settings
+from scripts.deployment import state
+from scripts.deployment.context import Context
+from scripts.stack import configuration
 
 _EVENTS = 5  # of the history
 
 
 def status(output: console.OutputOption = console.Output.text) -> None:
     """Show the deployed version, who holds the flow or deploys it, what differs and what happened last."""
-    configured = configuration.load()
-    deployed, unfinished = flows.deployed(configured), flows.unfinished(configured)
-    held, deploying = flows.held(configured), flows.deploying(configured)
-    history = flows.history(configured)[-_EVENTS:]
-    drift, unknown = _drift(configured) if deployed else ([], "")
+    context = Context(configuration.load(), USERS)
+    deployed, unfinished = state.deployed(context), state.unfinished(context)
+    held, deploying = state.held(context), state.deploying(context)
+    history = state.history(context)[-_EVENTS:]
+    drift, unknown = _drift(context) if deployed else ([], "")
     if output == console.Output.json:
         console.print_json(
             {
@@ -55,7 +58,7 @@ def status(output: console.OutputOption = console.Output.text) -> None:
 
 def drift(output: console.OutputOption = console.Output.text) -> None:
     """Say in words what is no longer as it was deployed. Exits with 1 when anything is not."""
-    found = flows.drift(configuration.load())
+    found = state.drift(Context(configuration.load(), USERS))
     if output == console.Output.json:
         console.print_json(found)
     else:
@@ -65,9 +68,9 @@ def drift(output: console.OutputOption = console.Output.text) -> None:
         raise typer.Exit(1)
 
 
-def _drift(configured: settings.Settings) -> tuple[list[str], str]:
+def _drift(context: Context) -> tuple[list[str], str]:
     """What differs, or why that is not known."""
     try:
-        return flows.drift(configured), ""
+        return state.drift(context), ""
     except PipelineError as error:
         return [], f"not known: {error}"

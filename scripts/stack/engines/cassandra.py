@@ -10,7 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from nifi_flows.errors import TransientError
-from scripts.stack.credentials import Credentials, write_private
+from nifi_flows.files import write_private
+from scripts.stack.credentials import Credentials
 from scripts.stack.engine import Configuration, Engine, Launch, Local, known
 from scripts.stack.http import Deadline, cause
 from scripts.stack.layout import Artifacts, Linked

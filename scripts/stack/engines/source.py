@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from nifi_flows.errors import TerminalError, TransientError
+from nifi_flows.files import write_private
 from scripts.bootstrap import ROOT
 from scripts.source.behaviour import Behaviour
-from scripts.stack.credentials import Credentials, write_private
+from scripts.stack.credentials import Credentials
 from scripts.stack.engine import Configuration, Engine, Launch, Local
 from scripts.stack.http import get_json
 from scripts.stack.layout import Artifacts

@@ -153,7 +153,7 @@ import json, sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import scripts.monitor, scripts.stack
+import scripts.deployment, scripts.monitor
 from airflow.dag_processing.dagbag import DagBag
 from nifi_flows.errors import TransientError
 
@@ -161,16 +161,17 @@ from nifi_flows.errors import TransientError
 def call(task, decision, edit):
     asked = []
 
-    def save_edit(settings):
+    def save_edit(context):
         if edit == "away":
             raise TransientError("NiFi is away")
         return Path(edit) if edit else None
 
-    def deploy(settings, **given):
+    def deploy(context, **given):
         asked.append("deploy")
         raise TransientError("the queue does not drain", "empty it")
 
-    scripts.stack.flows = SimpleNamespace(save_edit=save_edit, redeploy=deploy, deploy=deploy)
+    scripts.deployment.edits = SimpleNamespace(save_edit=save_edit)
+    scripts.deployment.service = SimpleNamespace(redeploy=deploy, deploy=deploy)
     scripts.monitor.alerts = SimpleNamespace(send=lambda settings, title, text, fields: asked.append(title))
     try:
         dag.get_task(task).python_callable(decision)
@@ -353,7 +354,8 @@ def test_no_dag_touches_records() -> None:
     """Airflow watches and redeploys: nothing that a DAG can reach is able to write, move or remove a record."""
     modules = reachable([*DAGS.glob("*.py"), *Path(ROOT, "scripts", "monitor").glob("*.py")])
     names = {str(path.relative_to(ROOT)) for path in modules}
-    assert {"scripts/stack/flows.py", "nifi_flows/deploy.py", "scripts/stack/hops.py"} <= names, "the search went on"
+    far = {"scripts/deployment/service.py", "nifi_flows/deploy.py", "scripts/stack/hops.py"}
+    assert far <= names, "the search went on"
     found = {str(path.relative_to(ROOT)): touches(path.read_text()) for path in modules}
     assert {path: what for path, what in found.items() if what} == {}
 

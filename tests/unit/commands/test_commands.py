@@ -14,7 +14,8 @@ from nifi_flows.errors import TerminalError
 from scripts.bootstrap import ROOT
 from scripts.commands import audit, status
 from scripts.commands.flow import export
-from scripts.stack import flows, stack
+from scripts.deployment import state
+from scripts.stack import stack
 from scripts.stack.audit import Audit
 from scripts.stack.credentials import Credentials
 from scripts.stack.engine import Engine
@@ -215,7 +216,7 @@ def test_a_status_fails_unless_every_engine_answers(
 
 
 def test_an_export_into_a_place_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flows, "export", lambda _: "{}")
+    monkeypatch.setattr(state, "export", lambda _: "{}")
     for place in (tmp_path, tmp_path / "none" / "flow.json"):
         with pytest.raises(TerminalError, match=f"{place} cannot be written"):
             export.export(output=place)

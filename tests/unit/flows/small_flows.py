@@ -6,7 +6,7 @@ from typing import Any
 
 from nifi_flows.definition import groups
 
-Flow = dict[str, Any]
+FlowDefinition = dict[str, Any]
 
 
 def flow(
@@ -14,10 +14,10 @@ def flow(
     properties: Mapping[str, Mapping[str, str]] | None = None,
     services: Iterable[str] = (),
     parameters: Iterable[str] = (),
-    inside: Iterable[Flow] = (),
+    inside: Iterable[FlowDefinition] = (),
     name: str = "users",
     ports: Iterable[str] = (),
-) -> Flow:
+) -> FlowDefinition:
     """A definition of connections like "Pull success Publish", with the processors at their ends.
 
     An identifier is a name here; a connection's is that of its source and its relationship, so that it stays the same
@@ -53,7 +53,7 @@ def flow(
     return {"flowContents": contents, "parameterContexts": {"users": {"name": "users", "parameters": declared}}}
 
 
-def exported(definition: Flow) -> Flow:
+def exported(definition: FlowDefinition) -> FlowDefinition:
     """The same as NiFi exports it, with the ids on the canvas: "canvas:" and the identifier."""
     found = copy.deepcopy(definition)
     for group in groups(found):

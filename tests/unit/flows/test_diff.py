@@ -21,10 +21,10 @@ from scripts.commands.flow import diff as command
 FLOW = Path(__file__).parents[3] / "nifi_flows" / "users" / "flow.json"
 NASTY = "`a` | <b>x</b>\n# heading\r\x1b[31m\u202e\ud800 ``` @somebody"
 
-Flow = dict[str, Any]
+FlowDefinition = dict[str, Any]
 
 
-def _load() -> Flow:
+def _load() -> FlowDefinition:
     flow = definition.load(FLOW)
     for parameter in flow["parameterContexts"]["users"]["parameters"]:
         parameter.pop("value", None)
@@ -35,35 +35,35 @@ _USERS = _load()
 
 
 @pytest.fixture
-def before() -> Flow:
+def before() -> FlowDefinition:
     return copy.deepcopy(_USERS)
 
 
 @pytest.fixture
-def after() -> Flow:
+def after() -> FlowDefinition:
     return copy.deepcopy(_USERS)
 
 
-def _components(flow: Flow) -> Iterator[dict[str, Any]]:
+def _components(flow: FlowDefinition) -> Iterator[dict[str, Any]]:
     for group in definition.groups(flow):
         yield from (c for kind in definition.KINDS for c in group.contents.get(kind) or [])
 
 
-def _named(flow: Flow, name: str) -> dict[str, Any]:
+def _named(flow: FlowDefinition, name: str) -> dict[str, Any]:
     return next(c for c in _components(flow) if c.get("name") == name)
 
 
-def _inner(flow: Flow) -> Flow:
-    inner: Flow = flow["flowContents"]["processGroups"][0]
+def _inner(flow: FlowDefinition) -> FlowDefinition:
+    inner: FlowDefinition = flow["flowContents"]["processGroups"][0]
     return inner
 
 
-def _parameter(flow: Flow, name: str) -> dict[str, Any]:
+def _parameter(flow: FlowDefinition, name: str) -> dict[str, Any]:
     parameters = flow["parameterContexts"]["users"]["parameters"]
     return next(p for p in parameters if p["name"] == name)
 
 
-def _end(flow: Flow, name: str) -> dict[str, Any]:
+def _end(flow: FlowDefinition, name: str) -> dict[str, Any]:
     """A processor of the root group as an end of a connection."""
     made = {"id": _named(_USERS, name)["identifier"], "name": name, "type": "PROCESSOR"}
     return {**made, "groupId": flow["flowContents"]["identifier"]}
@@ -76,97 +76,97 @@ def _service(identifier: str, name: str) -> dict[str, Any]:
 # -- each kind of change ------------------------------------------------------------------------------------------
 
 
-def _added(flow: Flow) -> None:
+def _added(flow: FlowDefinition) -> None:
     flow["flowContents"]["processors"].append({"identifier": "new", "name": "Log", "type": "org.example.LogAttribute"})
 
 
-def _removed(flow: Flow) -> None:
+def _removed(flow: FlowDefinition) -> None:
     connections = flow["flowContents"]["connections"]
     connections.remove(next(c for c in connections if c["name"] == "received"))
 
 
-def _renamed(flow: Flow) -> None:
+def _renamed(flow: FlowDefinition) -> None:
     _named(flow, "Pull run")["name"] = "Pull"
 
 
-def _to_elsewhere(flow: Flow) -> None:
+def _to_elsewhere(flow: FlowDefinition) -> None:
     _named(flow, "published")["destination"] = _end(flow, "Publish dead letters")
 
 
-def _from_elsewhere(flow: Flow) -> None:
+def _from_elsewhere(flow: FlowDefinition) -> None:
     _named(flow, "stamped")["source"] = _end(flow, "Pull run")
 
 
-def _both_ends(flow: Flow) -> None:
+def _both_ends(flow: FlowDefinition) -> None:
     _named(flow, "stamped")["source"] = _end(flow, "Pull run")
     _named(flow, "stamped")["destination"] = _end(flow, "Any invalid?")
 
 
-def _relationships(flow: Flow) -> None:
+def _relationships(flow: FlowDefinition) -> None:
     _named(flow, "stamped")["selectedRelationships"] = ["success", "failure"]
 
 
-def _property(flow: Flow) -> None:
+def _property(flow: FlowDefinition) -> None:
     _named(flow, "Publish users")["properties"]["Topic"] = "others"
 
 
-def _property_gone(flow: Flow) -> None:
+def _property_gone(flow: FlowDefinition) -> None:
     del _named(flow, "Publish users")["properties"]["Topic"]
 
 
-def _tasks(flow: Flow) -> None:
+def _tasks(flow: FlowDefinition) -> None:
     _named(flow, "Publish users")["concurrentlySchedulableTaskCount"] = 2
 
 
-def _auto_terminated(flow: Flow) -> None:
+def _auto_terminated(flow: FlowDefinition) -> None:
     _named(flow, "Publish users")["autoTerminatedRelationships"] = []
 
 
-def _bundle(flow: Flow) -> None:
+def _bundle(flow: FlowDefinition) -> None:
     _named(flow, "Fetch page")["bundle"]["version"] = "2.4.0"
 
 
-def _back_pressure(flow: Flow) -> None:
+def _back_pressure(flow: FlowDefinition) -> None:
     _named(flow, "stamped")["backPressureObjectThreshold"] = 9
 
 
-def _unbound(flow: Flow) -> None:
+def _unbound(flow: FlowDefinition) -> None:
     del flow["flowContents"]["parameterContextName"]
 
 
-def _disabled(flow: Flow) -> None:
+def _disabled(flow: FlowDefinition) -> None:
     _named(flow, "fetched")["scheduledState"] = "DISABLED"
 
 
-def _retyped(flow: Flow) -> None:
+def _retyped(flow: FlowDefinition) -> None:
     _named(flow, "Due?")["type"] = "org.example.Other"
 
 
-def _group_renamed(flow: Flow) -> None:
+def _group_renamed(flow: FlowDefinition) -> None:
     _inner(flow)["name"] = "Fetch"
 
 
-def _declared(flow: Flow) -> None:
+def _declared(flow: FlowDefinition) -> None:
     flow["parameterContexts"]["users"]["parameters"].append({"name": "more", "sensitive": False})
 
 
-def _undeclared(flow: Flow) -> None:
+def _undeclared(flow: FlowDefinition) -> None:
     flow["parameterContexts"]["users"]["parameters"].remove(_parameter(flow, "run.pages"))
 
 
-def _described(flow: Flow) -> None:
+def _described(flow: FlowDefinition) -> None:
     _parameter(flow, "run.seed")["description"] = "a seed"
 
 
-def _sensitive(flow: Flow) -> None:
+def _sensitive(flow: FlowDefinition) -> None:
     _parameter(flow, "run.seed")["sensitive"] = True
 
 
-def _external(flow: Flow) -> None:
+def _external(flow: FlowDefinition) -> None:
     flow["externalControllerServices"] = {"x": {"identifier": "x", "name": "Pool"}}
 
 
-CHANGES: list[tuple[Callable[[Flow], None], str, str]] = [
+CHANGES: list[tuple[Callable[[FlowDefinition], None], str, str]] = [
     (_added, "users", "added processor 'Log' (LogAttribute)"),
     (_removed, "users", "removed connection 'received' from 'fetched' of 'Fetch pages' to 'Stamp time of receipt'"),
     (_renamed, "users", "renamed from 'Pull run'"),
@@ -211,7 +211,7 @@ CHANGES: list[tuple[Callable[[Flow], None], str, str]] = [
 
 @pytest.mark.parametrize(("change", "where", "words"), CHANGES, ids=[change.__name__ for change, _, _ in CHANGES])
 def test_a_change_is_told_once_where_it_is(
-    before: Flow, after: Flow, change: Callable[[Flow], None], where: str, words: str
+    before: FlowDefinition, after: FlowDefinition, change: Callable[[FlowDefinition], None], where: str, words: str
 ) -> None:
     change(after)
     found = compare(before, after)
@@ -235,7 +235,7 @@ def test_nothing_changed() -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.sampled_from([change for change, _, _ in CHANGES]), max_size=5, unique=True))
 def test_whatever_was_changed_a_flow_is_like_itself_and_nothing_is_missed(
-    changes: list[Callable[[Flow], None]],
+    changes: list[Callable[[FlowDefinition], None]],
 ) -> None:
     after = copy.deepcopy(_USERS)
     for change in changes:
@@ -251,7 +251,7 @@ def test_whatever_was_changed_a_flow_is_like_itself_and_nothing_is_missed(
     assert sorted(opposite.get(c.what, c.what) for c in there.changes) == sorted(c.what for c in back.changes)
 
 
-def test_what_each_import_mints_is_no_change(before: Flow, after: Flow) -> None:
+def test_what_each_import_mints_is_no_change(before: FlowDefinition, after: FlowDefinition) -> None:
     text = json.dumps(after).replace(after["flowContents"]["identifier"], "11111111-2222-3333-4444-555555555555")
     exported = json.loads(text)
     for component in _components(exported):
@@ -264,7 +264,7 @@ def test_what_each_import_mints_is_no_change(before: Flow, after: Flow) -> None:
 # -- where components are, and which is which -----------------------------------------------------------------------
 
 
-def test_what_only_moved_is_on_one_line(before: Flow, after: Flow) -> None:
+def test_what_only_moved_is_on_one_line(before: FlowDefinition, after: FlowDefinition) -> None:
     for component in _components(after):
         if "position" in component:
             component["position"]["x"] += 8
@@ -276,14 +276,14 @@ def test_what_only_moved_is_on_one_line(before: Flow, after: Flow) -> None:
     assert re.search(r" and \d+ more|refused: fetch again", found.lines()[0])
 
 
-def test_a_move_is_not_told_beside_another_change(before: Flow, after: Flow) -> None:
+def test_a_move_is_not_told_beside_another_change(before: FlowDefinition, after: FlowDefinition) -> None:
     _tasks(after)
     _named(after, "Publish users")["position"]["x"] = 0.0
     (line,) = compare(before, after).lines()
     assert line == "users: processor 'Publish users' (PublishUsers): concurrent tasks: 4 -> 2"
 
 
-def test_a_component_in_another_group_is_the_same_one(before: Flow, after: Flow) -> None:
+def test_a_component_in_another_group_is_the_same_one(before: FlowDefinition, after: FlowDefinition) -> None:
     processor = _named(after, "Stamp time of receipt")
     after["flowContents"]["processors"].remove(processor)
     _inner(after)["processors"].append({**processor, "groupIdentifier": _inner(after)["identifier"]})
@@ -294,7 +294,7 @@ def test_a_component_in_another_group_is_the_same_one(before: Flow, after: Flow)
     assert found.adds_components
 
 
-def test_a_group_that_moves_takes_along_what_is_in_it(before: Flow, after: Flow) -> None:
+def test_a_group_that_moves_takes_along_what_is_in_it(before: FlowDefinition, after: FlowDefinition) -> None:
     inner = after["flowContents"]["processGroups"].pop()
     outer = {"identifier": "outer", "name": "Outer", "processGroups": [inner], "componentType": "PROCESS_GROUP"}
     after["flowContents"]["processGroups"].append(outer)
@@ -304,14 +304,14 @@ def test_a_group_that_moves_takes_along_what_is_in_it(before: Flow, after: Flow)
     assert not [change for change in found.changes if change.component.identifier in held]
 
 
-def test_a_removed_group_is_told_with_what_was_in_it(before: Flow, after: Flow) -> None:
+def test_a_removed_group_is_told_with_what_was_in_it(before: FlowDefinition, after: FlowDefinition) -> None:
     after["flowContents"]["processGroups"] = []
     found = compare(before, after)
     assert "users: removed process group 'Fetch pages'" in found.lines()
     assert "users / Fetch pages: removed input port 'pages'" in found.lines()
 
 
-def test_copies_of_a_versioned_group_hold_the_same_identifiers(before: Flow) -> None:
+def test_copies_of_a_versioned_group_hold_the_same_identifiers(before: FlowDefinition) -> None:
     twin = copy.deepcopy(_inner(before))
     twin["identifier"], twin["name"] = "twin", "Twin"
     before["flowContents"]["processGroups"].append(twin)
@@ -324,14 +324,14 @@ def test_copies_of_a_versioned_group_hold_the_same_identifiers(before: Flow) -> 
     assert line.endswith("now goes to 'pages' of 'Twin' instead of 'pages' of 'Fetch pages'")
 
 
-def test_another_component_of_the_same_name_is_told_by_its_identifier(before: Flow) -> None:
+def test_another_component_of_the_same_name_is_told_by_its_identifier(before: FlowDefinition) -> None:
     before["flowContents"]["processors"].append({**_named(before, "Any invalid?"), "identifier": "other"})
     after = copy.deepcopy(before)
     _named(after, "published")["destination"]["id"] = "other"
     assert "'Any invalid? (other)' instead of 'Any invalid? (b352a528" in compare(before, after).lines()[0]
 
 
-def test_a_renamed_end_is_no_rewiring(before: Flow, after: Flow) -> None:
+def test_a_renamed_end_is_no_rewiring(before: FlowDefinition, after: FlowDefinition) -> None:
     _renamed(after)
     for connection in (c for c in _components(after) if c["componentType"] == "CONNECTION"):
         for side in ("source", "destination"):
@@ -340,7 +340,7 @@ def test_a_renamed_end_is_no_rewiring(before: Flow, after: Flow) -> None:
     assert [change.what for change in compare(before, after).changes] == [What.renamed]
 
 
-def test_an_end_without_a_name_is_called_by_its_component(before: Flow, after: Flow) -> None:
+def test_an_end_without_a_name_is_called_by_its_component(before: FlowDefinition, after: FlowDefinition) -> None:
     _removed(after)
     for side in ("source", "destination"):
         del _named(before, "received")[side]["name"]
@@ -348,7 +348,7 @@ def test_an_end_without_a_name_is_called_by_its_component(before: Flow, after: F
     assert words in compare(before, after).as_text()
 
 
-def test_a_controller_service_is_called_by_its_name(before: Flow) -> None:
+def test_a_controller_service_is_called_by_its_name(before: FlowDefinition) -> None:
     before["flowContents"]["controllerServices"] = [
         _service("s1", "JSON"),
         _service("s2", "Avro"),
@@ -366,7 +366,7 @@ def test_a_controller_service_is_called_by_its_name(before: Flow) -> None:
 # -- for the deploy -------------------------------------------------------------------------------------------------
 
 
-def test_removed_connections_are_those_that_nifi_takes_away(before: Flow, after: Flow) -> None:
+def test_removed_connections_are_those_that_nifi_takes_away(before: FlowDefinition, after: FlowDefinition) -> None:
     for connection in (c for c in _components(before) if c["componentType"] == "CONNECTION"):
         connection["instanceIdentifier"] = f"on canvas {connection['name']}"
     assert removed_connections(before, after) == []
@@ -382,12 +382,12 @@ def test_removed_connections_are_those_that_nifi_takes_away(before: Flow, after:
     )
 
 
-def test_a_minted_root_identifier_removes_no_connection(before: Flow) -> None:
+def test_a_minted_root_identifier_removes_no_connection(before: FlowDefinition) -> None:
     exported = json.loads(json.dumps(before).replace(before["flowContents"]["identifier"], "minted"))
     assert removed_connections(exported, before) == []
 
 
-def test_a_changed_type_is_found(before: Flow, after: Flow) -> None:
+def test_a_changed_type_is_found(before: FlowDefinition, after: FlowDefinition) -> None:
     _retyped(after)
     (changed,) = compare(before, after).changes
     assert changed.what is What.retyped
@@ -395,7 +395,7 @@ def test_a_changed_type_is_found(before: Flow, after: Flow) -> None:
     assert "give it a new identifier" in compare(before, after).as_text()
 
 
-def test_a_service_that_is_enabled_and_one_that_runs(before: Flow, after: Flow) -> None:
+def test_a_service_that_is_enabled_and_one_that_runs(before: FlowDefinition, after: FlowDefinition) -> None:
     for flow, states in ((before, ("DISABLED", "ENABLED")), (after, ("ENABLED", "RUNNING"))):
         flow["flowContents"]["controllerServices"] = [
             {**_service(state, name), "identifier": name, "scheduledState": state}
@@ -407,7 +407,7 @@ def test_a_service_that_is_enabled_and_one_that_runs(before: Flow, after: Flow) 
     ]
 
 
-def test_the_same_identifier_on_another_kind_is_a_changed_type(before: Flow, after: Flow) -> None:
+def test_the_same_identifier_on_another_kind_is_a_changed_type(before: FlowDefinition, after: FlowDefinition) -> None:
     processor = _named(after, "Due?")
     _inner(after)["processors"].remove(processor)
     _inner(after)["funnels"].append({"identifier": processor["identifier"], "componentType": "FUNNEL"})
@@ -415,7 +415,7 @@ def test_the_same_identifier_on_another_kind_is_a_changed_type(before: Flow, aft
     assert [(change.before, change.after) for change in retyped] == [("processor", "funnel")]
 
 
-def test_what_adds_components(before: Flow, after: Flow) -> None:
+def test_what_adds_components(before: FlowDefinition, after: FlowDefinition) -> None:
     after["flowContents"]["labels"].append({"identifier": "l", "label": "hello"})
     _declared(after)
     assert not compare(before, after).adds_components
@@ -428,7 +428,7 @@ def test_what_adds_components(before: Flow, after: Flow) -> None:
 # -- parameters, and what is not for every eye ----------------------------------------------------------------------
 
 
-def test_values_of_parameters_are_compared_where_both_have_one(before: Flow, after: Flow) -> None:
+def test_values_of_parameters_are_compared_where_both_have_one(before: FlowDefinition, after: FlowDefinition) -> None:
     _parameter(after, "run.seed")["value"] = "one"
     assert compare(before, after).empty
     _parameter(before, "run.seed")["value"] = "two"
@@ -440,7 +440,9 @@ def test_values_of_parameters_are_compared_where_both_have_one(before: Flow, aft
 @pytest.mark.parametrize(
     ("name", "sensitive"), [("kafka.password", False), ("harmless", True), ("api-key", False), ("Passwort", False)]
 )
-def test_a_secret_parameter_is_only_said_to_have_changed(before: Flow, after: Flow, name: str, sensitive: bool) -> None:
+def test_a_secret_parameter_is_only_said_to_have_changed(
+    before: FlowDefinition, after: FlowDefinition, name: str, sensitive: bool
+) -> None:
     for flow, value in ((before, "hunter1"), (after, "hunter2")):
         declared = {"name": name, "sensitive": sensitive, "value": value}
         flow["parameterContexts"]["users"]["parameters"].append(declared)
@@ -463,7 +465,7 @@ def test_a_secret_parameter_is_only_said_to_have_changed(before: Flow, after: Fl
         "Account Key",
     ],
 )
-def test_a_property_that_looks_secret_is_not_shown(before: Flow, after: Flow, name: str) -> None:
+def test_a_property_that_looks_secret_is_not_shown(before: FlowDefinition, after: FlowDefinition, name: str) -> None:
     _named(before, "Fetch page")["properties"][name] = "#{some.parameter}"
     _named(after, "Fetch page")["properties"][name] = "hunter2"
     found = compare(before, after)
@@ -480,7 +482,7 @@ def test_a_property_that_looks_secret_is_not_shown(before: Flow, after: Flow, na
         '{"user": "me", "password": "hunter22"}',
     ],
 )
-def test_a_value_that_looks_secret_is_not_shown(before: Flow, after: Flow, value: str) -> None:
+def test_a_value_that_looks_secret_is_not_shown(before: FlowDefinition, after: FlowDefinition, value: str) -> None:
     _named(before, "Fetch page")["properties"]["HTTP URL"] = value
     _named(before, "Fetch page")["comments"] = value
     _named(before, "Fetch page")["more"] = [value]
@@ -489,7 +491,7 @@ def test_a_value_that_looks_secret_is_not_shown(before: Flow, after: Flow, value
     _nowhere("hunter", found)
 
 
-def test_a_secret_in_place_of_a_service_is_not_shown(before: Flow, after: Flow) -> None:
+def test_a_secret_in_place_of_a_service_is_not_shown(before: FlowDefinition, after: FlowDefinition) -> None:
     for flow, value in ((before, "s1"), (after, "hunter2")):
         flow["flowContents"]["controllerServices"] = [_service("s1", "Vault"), _service("s2", "Other")]
         _named(flow, "Fetch page")["properties"]["Credentials"] = value
@@ -499,7 +501,7 @@ def test_a_secret_in_place_of_a_service_is_not_shown(before: Flow, after: Flow) 
     assert "property 'Credentials': 'Vault' -> 'Other'" in compare(before, after).as_text()
 
 
-def test_a_reference_to_a_parameter_is_no_secret(before: Flow, after: Flow) -> None:
+def test_a_reference_to_a_parameter_is_no_secret(before: FlowDefinition, after: FlowDefinition) -> None:
     _named(after, "Fetch page")["properties"]["Password"] = "#{source.password}"
     assert "property 'Password': not set -> '#{source.password}'" in compare(before, after).as_text()
 
@@ -511,7 +513,7 @@ def _nowhere(secret: str, found: Difference) -> None:
 # -- whatever somebody typed ----------------------------------------------------------------------------------------
 
 
-def _typed(flow: Flow, text: str) -> Difference:
+def _typed(flow: FlowDefinition, text: str) -> Difference:
     """Text in every place where somebody may type one."""
     before, after = copy.deepcopy(flow), copy.deepcopy(flow)
     for changed in (before, after):
@@ -547,13 +549,13 @@ def _outside_code(line: str) -> str:
     return re.sub(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", "", line)
 
 
-def test_a_nasty_name_stays_in_its_code_span(before: Flow, after: Flow) -> None:
+def test_a_nasty_name_stays_in_its_code_span(before: FlowDefinition, after: FlowDefinition) -> None:
     _named(after, "Pull run")["name"] = NASTY
     assert r"````" in compare(before, after).as_markdown()
     assert r"\n# heading\r\x1b[31m\u202e\ud800 ``` @somebody" in compare(before, after).as_text()
 
 
-def test_of_long_values_the_part_that_differs_is_shown(before: Flow, after: Flow) -> None:
+def test_of_long_values_the_part_that_differs_is_shown(before: FlowDefinition, after: FlowDefinition) -> None:
     _named(before, "Due?")["properties"]["script"] = "a" * 3000 + "before" + "b" * 3000
     _named(after, "Due?")["properties"]["script"] = "a" * 3000 + "after" + "b" * 3000
     (line,) = compare(before, after).lines()
@@ -567,7 +569,7 @@ def test_of_long_values_the_part_that_differs_is_shown(before: Flow, after: Flow
 @pytest.mark.parametrize(
     ("one", "other"), [("1", 1), ("a\nb", "a\\nb"), ("none", []), ("a, b", ["a", "b"]), ("", None)]
 )
-def test_different_values_look_different(before: Flow, after: Flow, one: Any, other: Any) -> None:
+def test_different_values_look_different(before: FlowDefinition, after: FlowDefinition, one: Any, other: Any) -> None:
     _named(before, "Due?")["annotationData"] = one
     _named(after, "Due?")["annotationData"] = other
     found = compare(before, after)
@@ -610,7 +612,7 @@ def test_a_definition_that_is_too_deep_is_refused() -> None:
 
 
 @pytest.fixture
-def files(tmp_path: Path, after: Flow) -> tuple[str, str]:
+def files(tmp_path: Path, after: FlowDefinition) -> tuple[str, str]:
     _property(after)
     changed = tmp_path / "changed.json"
     changed.write_text(json.dumps(after))
@@ -645,5 +647,5 @@ def test_only_nifi_asks_for_the_canvas(files: tuple[str, str], monkeypatch: pyte
         command.diff(*files)
 
 
-def _not_asked() -> Flow:
+def _not_asked() -> FlowDefinition:
     raise AssertionError("NiFi was asked")

@@ -11,7 +11,13 @@ from nifi_flows.environments import Environment, heals, load, parse, resolve
 from nifi_flows.errors import TerminalError
 from nifi_flows.pipeline import USERS
 
-PLACES = {"kafka": "127.0.0.1:9092", "registry": "http://127.0.0.1:8081", "source": "http://127.0.0.1:8000/api/"}
+PLACES = {
+    "kafka": "127.0.0.1:9092",
+    "registry": "http://127.0.0.1:8081",
+    "source": "http://127.0.0.1:8000/api/",
+    "topic": USERS.topic,
+    "dead_letters": USERS.dead_letters,
+}
 DECLARED: dict[str, dict[str, Any]] = {
     "kafka.brokers": {"sensitive": False},
     "kafka.topic": {"sensitive": False},

@@ -67,7 +67,7 @@ def test_undone_is_as_before(ledger: Ledger) -> None:
 
 def test_only_the_owner_can_read_it(ledger: Ledger, folder: Path) -> None:
     ledger.begin(FIRST)
-    ledger.note("deploy", True, "me", "v1", "imported")
+    ledger.note_done("deploy", "me", "v1", "imported")
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
 
 
@@ -81,8 +81,8 @@ def test_a_state_that_is_not_ours_is_told(ledger: Ledger, folder: Path, text: st
 
 
 def test_the_history_is_in_order_and_in_utc(ledger: Ledger, folder: Path) -> None:
-    ledger.note("deploy", True, "me", "v1", "imported; started 3")
-    ledger.note("rollback", False, "airflow", "v2", "two\nlines in köln")
+    ledger.note_done("deploy", "me", "v1", "imported; started 3")
+    ledger.note_failed("rollback", "airflow", "v2", "two\nlines in köln")
     events = Ledger(folder).history()
     assert [(e.what, e.ok, e.by, e.version, e.says) for e in events] == [
         ("deploy", True, "me", "v1", "imported; started 3"),
@@ -94,15 +94,15 @@ def test_the_history_is_in_order_and_in_utc(ledger: Ledger, folder: Path) -> Non
 
 def test_the_history_keeps_the_last_200(ledger: Ledger) -> None:
     for number in range(203):
-        ledger.note("deploy", True, "me", str(number), "")
+        ledger.note_done("deploy", "me", str(number), "")
     assert [event.version for event in ledger.history()] == [str(number) for number in range(3, 203)]
 
 
 def test_a_line_that_cannot_be_read_is_left_out(ledger: Ledger, folder: Path) -> None:
-    ledger.note("deploy", True, "me", "v1", "")
+    ledger.note_done("deploy", "me", "v1", "")
     with (folder / "history.jsonl").open("a") as file:
         file.write('{"at": \n{"other": 1}\n[]\n\n')
-    ledger.note("deploy", True, "me", "v2", "")
+    ledger.note_done("deploy", "me", "v2", "")
     assert [event.version for event in ledger.history()] == ["v1", "v2"]
 
 
@@ -115,5 +115,5 @@ def test_a_line_that_cannot_be_read_is_left_out(ledger: Ledger, folder: Path) ->
     ],
 )
 def test_whatever_nifi_says_can_be_noted(ledger: Ledger, said: str) -> None:
-    ledger.note("deploy", False, "me", "v1", said)
+    ledger.note_failed("deploy", "me", "v1", said)
     assert [event.version for event in ledger.history()] == ["v1"]

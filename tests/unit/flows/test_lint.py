@@ -33,33 +33,33 @@ CONFIG = lint.load_config(USERS.lint)
 STANDARD = "org.apache.nifi.processors.standard"
 SERVICE = "0f0f0f0f-0000-1000-8000-000000000000"
 
-Flow = dict[str, Any]
+FlowDefinition = dict[str, Any]
 
 
-def every(flow: Flow, kind: str) -> list[dict[str, Any]]:
+def every(flow: FlowDefinition, kind: str) -> list[dict[str, Any]]:
     return [part for group in definition.groups(flow) for part in group.contents.get(kind) or []]
 
 
-def named(flow: Flow, kind: str, name: str) -> dict[str, Any]:
+def named(flow: FlowDefinition, kind: str, name: str) -> dict[str, Any]:
     return next(part for part in every(flow, kind) if part["name"] == name)
 
 
-def processor(flow: Flow, name: str) -> dict[str, Any]:
+def processor(flow: FlowDefinition, name: str) -> dict[str, Any]:
     return named(flow, "processors", name)
 
 
-def declared(flow: Flow) -> list[dict[str, Any]]:
+def declared(flow: FlowDefinition) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = flow["parameterContexts"]["users"]["parameters"]
     return found
 
 
-def disconnect(flow: Flow, *names: str) -> None:
+def disconnect(flow: FlowDefinition, *names: str) -> None:
     for group in definition.groups(flow):
         connections = group.contents["connections"]
         connections[:] = [one for one in connections if one["name"] not in names]
 
 
-def target(flow: Flow) -> Inventory:
+def target(flow: FlowDefinition) -> Inventory:
     """A NiFi that has all types of our flow, with definitions of those that are not Python."""
     types: dict[str, tuple[Bundle, ...]] = {}
     for one in every(flow, "processors"):
@@ -90,7 +90,7 @@ class Bad:
 
     code: str
     where: str
-    mutate: Callable[[Flow], object]
+    mutate: Callable[[FlowDefinition], object]
     given: Callable[[Path], dict[str, Any]] = lambda _: {}
 
 
@@ -104,13 +104,13 @@ def broken_processors(folder: Path, old: str, new: str) -> dict[str, Any]:
     return {"processors": made}
 
 
-def add_copy(flow: Flow, **changes: object) -> None:
+def add_copy(flow: FlowDefinition, **changes: object) -> None:
     flow["flowContents"]["processors"].append(
         {**processor(flow, "Stamp time of receipt"), "identifier": "x", **changes}
     )
 
 
-def twin(flow: Flow) -> None:
+def twin(flow: FlowDefinition) -> None:
     for _ in range(2):
         one = {
             **named(flow, "connections", "stamped"),
@@ -120,30 +120,30 @@ def twin(flow: Flow) -> None:
         flow["flowContents"]["connections"].append(one)
 
 
-def funnel(flow: Flow) -> None:
+def funnel(flow: FlowDefinition) -> None:
     group = flow["flowContents"]
     group["funnels"].append({"identifier": "f", "position": {"x": 0, "y": 9999}, "componentType": "FUNNEL"})
     named(flow, "connections", "stamped")["destination"] = {"id": "f", "type": "FUNNEL", "name": "Funnel"}
 
 
-def drop_failures(flow: Flow) -> None:
+def drop_failures(flow: FlowDefinition) -> None:
     disconnect(flow, "fetch failed")
     processor(flow, "Fetch page")["autoTerminatedRelationships"] += ["Failure", "Retry", "No Retry"]
 
 
-def setting(name: str, /, **changes: object) -> Callable[[Flow], object]:
+def setting(name: str, /, **changes: object) -> Callable[[FlowDefinition], object]:
     return lambda flow: processor(flow, name).update(changes)
 
 
-def property_(name: str, /, **changes: str) -> Callable[[Flow], object]:
+def property_(name: str, /, **changes: str) -> Callable[[FlowDefinition], object]:
     return lambda flow: processor(flow, name)["properties"].update({k.replace("_", " "): v for k, v in changes.items()})
 
 
-def connection(name: str, /, **changes: object) -> Callable[[Flow], object]:
+def connection(name: str, /, **changes: object) -> Callable[[FlowDefinition], object]:
     return lambda flow: named(flow, "connections", name).update(changes)
 
 
-def other_end(name: str, end: str, /, **changes: object) -> Callable[[Flow], object]:
+def other_end(name: str, end: str, /, **changes: object) -> Callable[[FlowDefinition], object]:
     return lambda flow: named(flow, "connections", name)[end].update(changes)
 
 
@@ -231,7 +231,7 @@ BAD = [
 ]
 
 
-def found(flow: Flow, config: Config = CONFIG, **given: Any) -> list[Finding]:
+def found(flow: FlowDefinition, config: Config = CONFIG, **given: Any) -> list[Finding]:
     return lint.lint(flow, config, **{"processors": PROCESSORS, **given})
 
 
@@ -301,7 +301,7 @@ def test_what_is_no_flow_definition_is_a_finding(text: str, tmp_path: Path) -> N
         ),
     ],
 )
-def test_another_shape_than_nifis_is_a_finding(where: str, mutate: Callable[[Flow], object]) -> None:
+def test_another_shape_than_nifis_is_a_finding(where: str, mutate: Callable[[FlowDefinition], object]) -> None:
     flow = copy.deepcopy(OURS)
     mutate(flow)
     assert [(one.code, one.where) for one in found(flow)] == [("NF001", where)]

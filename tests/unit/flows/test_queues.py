@@ -5,7 +5,7 @@ from typing import Any
 
 from nifi_flows.definition import groups
 from nifi_flows.queues import handed_over, kept_processors, leading_to_removed, removed
-from tests.unit.flows.small_flows import Flow, exported, flow
+from tests.unit.flows.small_flows import FlowDefinition, exported, flow
 
 BEFORE = flow("Pull success Check", "Check valid Publish", "Check invalid Reject")
 # a new processor between two, which tries again what it could not do
@@ -18,12 +18,12 @@ ENRICHED = flow(
 )
 
 
-def _destinations(definition: Flow) -> dict[str, str]:
+def _destinations(definition: FlowDefinition) -> dict[str, str]:
     found = (c for group in groups(definition) for c in group.contents["connections"])
     return {connection["identifier"]: connection["destination"]["id"] for connection in found}
 
 
-def _processors(definition: Flow) -> set[str]:
+def _processors(definition: FlowDefinition) -> set[str]:
     return {p["identifier"] for group in groups(definition) for p in group.contents["processors"]}
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from nifi_flows import revisions
 from nifi_flows.errors import TerminalError
+from nifi_flows.pipeline import USERS
 
 
 def _flow(name: str) -> dict[str, Any]:
@@ -21,7 +22,7 @@ def _no_canvas() -> dict[str, Any]:
 
 
 def _read(reference: str, repository: Path) -> str:
-    return str(revisions.read(reference, _no_canvas, repository)["flowContents"]["name"])
+    return str(revisions.read(reference, USERS.within(repository), _no_canvas)["flowContents"]["name"])
 
 
 def _git(repository: Path, *arguments: str) -> None:
@@ -35,7 +36,7 @@ def _git(repository: Path, *arguments: str) -> None:
 def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two commits of the flow, first and second; a third version is in the working tree."""
     made = tmp_path_factory.mktemp("repository")
-    flow = made / revisions.FLOW
+    flow = made / USERS.flow_in_tree
     flow.parent.mkdir(parents=True)
     _git(made, "init", "--initial-branch", "main")
     for name in ("first", "second"):
@@ -78,7 +79,7 @@ def test_a_revision_is_read_from_git(repository: Path, reference: str, name: str
 def test_a_file_goes_before_a_revision_of_that_name(repository: Path) -> None:
     Path("main").write_text(json.dumps(_flow("a file")))
     assert _read("main", repository) == "a file"
-    assert _read(str(repository / revisions.FLOW), repository) == "third"
+    assert _read(str(repository / USERS.flow_in_tree), repository) == "third"
 
 
 def test_a_folder_is_no_file_and_may_be_a_revision(repository: Path) -> None:
@@ -88,7 +89,7 @@ def test_a_folder_is_no_file_and_may_be_a_revision(repository: Path) -> None:
 
 def test_nifi_is_what_is_on_the_canvas(repository: Path) -> None:
     Path("nifi").write_text(json.dumps(_flow("a file")))
-    assert revisions.read("nifi", lambda: _flow("canvas"), repository) == _flow("canvas")
+    assert revisions.read("nifi", USERS.within(repository), lambda: _flow("canvas")) == _flow("canvas")
     assert _read("./nifi", repository) == "a file"
 
 

@@ -11,9 +11,11 @@ import pytest
 
 from nifi_flows import version
 from nifi_flows.errors import TerminalError
+from nifi_flows.pipeline import USERS
 from nifi_flows.version import Version
 
 ROOT = Path(version.__file__).parents[1]
+pipeline = USERS.within
 LIBRARY = "msgspec"  # the smallest of those that the processors need
 
 
@@ -65,7 +67,7 @@ def _files(folder: Path) -> dict[str, bytes]:
 
 
 def test_what_is_stored_is_what_the_tree_holds(tree: Path, store: Path) -> None:
-    made = version.make(tree, "users", store)
+    made = version.make(pipeline(tree), store)
     assert len(made.name) == len(made.code) == 12
     assert (made.folder / "flow.json").read_bytes() == _flow(tree).read_bytes()
     assert made.flow == json.loads(_flow(tree).read_text())
@@ -77,44 +79,44 @@ def test_what_is_stored_is_what_the_tree_holds(tree: Path, store: Path) -> None:
 
 
 def test_nothing_half_made_is_left(tree: Path, store: Path) -> None:
-    made = version.make(tree, "users", store)
+    made = version.make(pipeline(tree), store)
     assert sorted(store.iterdir()) == [store / "processors", store / "versions"]
     assert [*store.glob("*/*")] and {*store.glob("*/*")} == {made.folder, made.processors}
 
 
 def test_it_is_named_without_being_stored(tree: Path, store: Path) -> None:
-    name = version.name_of(tree, "users")
+    name = version.name_of(pipeline(tree))
     assert not store.exists()
-    assert version.make(tree, "users", store).name == name
+    assert version.make(pipeline(tree), store).name == name
 
 
 def test_the_same_content_elsewhere_has_the_same_name(tree: Path, tmp_path: Path) -> None:
     other = shutil.copytree(tree, tmp_path / "elsewhere" / "tree")
     (other / "README.md").write_text("not part of it")
-    assert version.name_of(other, "users") == version.name_of(tree, "users")
+    assert version.name_of(pipeline(other)) == version.name_of(pipeline(tree))
 
 
 def test_versions_that_differ_in_the_flow_alone_share_the_code(tree: Path, store: Path) -> None:
-    first = version.make(tree, "users", store)
+    first = version.make(pipeline(tree), store)
     _append(_flow(tree))
-    second = version.make(tree, "users", store)
+    second = version.make(pipeline(tree), store)
     assert (first.name == second.name, first.code == second.code) == (False, True)
     assert len([*store.glob("versions/*")]) == 2 and len([*store.glob("processors/*")]) == 1
 
 
 @pytest.mark.parametrize("change", [_change_code, _change_schema])
 def test_other_code_and_other_schemas_are_other_code(tree: Path, store: Path, change: Callable[[Path], None]) -> None:
-    first = version.make(tree, "users", store)
+    first = version.make(pipeline(tree), store)
     change(tree)
-    second = version.make(tree, "users", store)
+    second = version.make(pipeline(tree), store)
     assert first.name != second.name and first.code != second.code
     assert first.processors.is_dir() and second.processors.is_dir()
 
 
 def test_what_is_stored_is_not_made_again(tree: Path, store: Path) -> None:
-    made = version.make(tree, "users", store)
+    made = version.make(pipeline(tree), store)
     before = made.processors.stat().st_ino, made.folder.stat().st_ino
-    again = version.make(tree, "users", store)
+    again = version.make(pipeline(tree), store)
     assert (again.processors.stat().st_ino, again.folder.stat().st_ino) == before
 
 
@@ -123,7 +125,7 @@ def test_what_is_stored_is_not_made_again(tree: Path, store: Path) -> None:
 )
 def test_a_tree_that_holds_no_version_is_told(tree: Path, store: Path, missing: str) -> None:
     (tree / missing).unlink()
-    for asked in (lambda: version.make(tree, "users", store), lambda: version.name_of(tree, "users")):
+    for asked in (lambda: version.make(pipeline(tree), store), lambda: version.name_of(pipeline(tree))):
         with pytest.raises(TerminalError, match=f"there is no {missing} in what shall be deployed"):
             asked()
     assert not store.exists()
@@ -132,7 +134,7 @@ def test_a_tree_that_holds_no_version_is_told(tree: Path, store: Path, missing: 
 def test_another_release_of_a_library_than_the_one_here_is_told(tree: Path, store: Path) -> None:
     (tree / "requirements.lock").write_text(f"{LIBRARY}==0.0.1\n")
     with pytest.raises(TerminalError, match=r"msgspec is .* here, but 0\.0\.1 in the lock") as told:
-        version.make(tree, "users", store)
+        version.make(pipeline(tree), store)
     assert told.value.remedy
     assert [*store.glob("*/*")] == []
 
@@ -158,17 +160,17 @@ def _remove(folder: Path) -> None:
 def test_a_changed_folder_is_told_and_made_anew(
     tree: Path, store: Path, change: Callable[[Path], None], told: str
 ) -> None:
-    made = version.make(tree, "users", store)
+    made = version.make(pipeline(tree), store)
     before = _files(made.processors)
     change(made.processors)
     assert version.changed_files(made) == [told]
-    version.make(tree, "users", store)
+    version.make(pipeline(tree), store)
     assert _files(made.processors) == before
     assert [*store.glob("*/*")] and {*store.glob("*/*")} == {made.folder, made.processors}
 
 
 def test_what_python_compiles_there_is_no_change(tree: Path, store: Path) -> None:
-    made = version.make(tree, "users", store)
+    made = version.make(pipeline(tree), store)
     (made.processors / "__pycache__").mkdir()
     (made.processors / "__pycache__" / "pull_run.cpython-311.pyc").write_bytes(b"\0")
     assert version.changed_files(made) == []
@@ -184,20 +186,20 @@ def test_what_python_compiles_there_is_no_change(tree: Path, store: Path) -> Non
     ],
 )
 def test_a_folder_without_a_manifest_of_ours_is_made_anew(tree: Path, store: Path, manifest: str | None) -> None:
-    made = version.make(tree, "users", store)
+    made = version.make(pipeline(tree), store)
     before = _files(made.processors)
     path = made.processors / "manifest.json"
     path.unlink() if manifest is None else path.write_text(manifest)
     assert version.changed_files(made)
-    version.make(tree, "users", store)
+    version.make(pipeline(tree), store)
     assert _files(made.processors) == before and version.changed_files(made) == []
 
 
 def test_a_folder_that_is_gone_is_made_anew(tree: Path, store: Path) -> None:
-    made = version.make(tree, "users", store)
+    made = version.make(pipeline(tree), store)
     shutil.rmtree(made.processors)
     assert version.changed_files(made) == ["manifest.json"]
-    version.make(tree, "users", store)
+    version.make(pipeline(tree), store)
     assert version.changed_files(made) == []
 
 
@@ -213,7 +215,7 @@ def _put(store: Path, name: str, code: str) -> Version:
 
 
 def test_a_stored_version_comes_back(tree: Path, store: Path) -> None:
-    made = version.make(tree, "users", store)
+    made = version.make(pipeline(tree), store)
     again = version.stored(store, made.name, made.code)
     assert again == made and again.flow == made.flow
 
@@ -295,24 +297,24 @@ def test_without_git_it_is_told(repository: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_an_old_version_is_made_from_its_commit(repository: Path, store: Path) -> None:
-    old, flow = version.name_of(repository, "users"), _flow(repository).read_bytes()
+    old, flow = version.name_of(pipeline(repository)), _flow(repository).read_bytes()
     _append(_flow(repository))
     _change_code(repository)
     _commit(repository)
-    new = version.name_of(repository, "users")
+    new = version.name_of(pipeline(repository))
     with version.at_revision(repository, "HEAD~1") as tree:
         assert {path.name for path in tree.iterdir()} == {"nifi_flows", "nifi_processors", "requirements.lock"}
-        made = version.make(tree, "users", store)
+        made = version.make(pipeline(tree), store)
     assert not tree.exists()
     assert made.name == old != new
     assert (made.folder / "flow.json").read_bytes() == flow
 
 
 def test_a_revision_is_taken_without_what_is_changed_in_the_working_tree(repository: Path) -> None:
-    before = version.name_of(repository, "users")
+    before = version.name_of(pipeline(repository))
     _append(_flow(repository))
     with version.at_revision(repository, "HEAD") as tree:
-        assert version.name_of(tree, "users") == before
+        assert version.name_of(pipeline(tree)) == before
 
 
 def test_a_revision_from_before_there_was_a_flow_is_told(repository: Path) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from nifi_flows.hold import Hold
+from scripts.deployment import edits, state
 from scripts.monitor.areas import AREAS
 from scripts.monitor.guard import ACTOR, Decision, decide, decision
 from scripts.monitor.record import Check, Record
 from scripts.monitor.thresholds import Guard
-from scripts.stack import flows
 from scripts.stack.settings import Settings
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -157,9 +157,9 @@ def test_what_somebody_changed_is_saved_also_where_it_is_not_healed(
         "unfinished": None,
         "history": [],
         "heals": heals,
-        "unsaved_edit": unsaved,
     }
     for name, value in said.items():
-        monkeypatch.setattr(flows, name, lambda settings, value=value: value)
+        monkeypatch.setattr(state, name, lambda context, value=value: value)
+    monkeypatch.setattr(edits, "unsaved_edit", lambda context: unsaved)
     made = decide(Settings(), record.as_json())
     assert (made.go, made.save) == (heals and held is None, save)

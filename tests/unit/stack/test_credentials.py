@@ -254,18 +254,3 @@ def test_what_was_made_is_loaded(folder: Path, made: Credentials) -> None:
     (folder / "words.json").write_text("{")
     with pytest.raises(TerminalError):
         credentials.load(folder)
-
-
-def test_a_private_file_replaces_an_open_one_at_once(tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    file.write_text("old")
-    file.chmod(0o644)
-    (tmp_path / "file.part").write_text("left by somebody who was killed")
-    with file.open() as reading:
-        credentials.write_private(file, "new €")
-        assert reading.read() == "old", "whoever reads the old file goes on reading the old file"
-    assert file.read_text() == "new €"
-    assert mode(file) == 0o600
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
-    credentials.write_private(file, b"\x00\xff")
-    assert file.read_bytes() == b"\x00\xff"

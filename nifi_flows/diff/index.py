@@ -37,7 +37,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Flow:
+class FlowIndex:
     """A definition by its identifiers. titles: path of a group -> the names on it."""
 
     definition: Mapping[str, Any]
@@ -83,7 +83,7 @@ class Flow:
         return {key[1]: item.name for key, item in self.items.items() if item.kind == "controller service"}
 
 
-def read(definition: Mapping[str, Any]) -> Flow:
+def index(definition: Mapping[str, Any]) -> FlowIndex:
     """Index a definition, in its canonical form. Raises TerminalError when two components can't be told apart."""
     cleaned = canonical(dict(definition))
     contents = cleaned["flowContents"]
@@ -100,4 +100,4 @@ def read(definition: Mapping[str, Any]) -> Flow:
                         f"two components in {group.name} have the identifier {item.key[1]}", "export the flow again"
                     )
                 items[item.key] = item
-    return Flow(cleaned, contents["identifier"], items, titles)
+    return FlowIndex(cleaned, contents["identifier"], items, titles)

@@ -9,7 +9,7 @@ from nifi_flows.diff.settings import changed, differing, settings
 _REFERENCED = {"externalControllerServices": "external controller service", "parameterProviders": "parameter provider"}
 
 
-def surroundings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Section]:
+def beside_groups(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Section]:
     """A section for each parameter context that changed, and one for the rest of the definition."""
     yield from _parameter_sections(before, after)
     if rest := tuple(_rest(before, after)):
