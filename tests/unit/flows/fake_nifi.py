@@ -92,6 +92,9 @@ class Canvas:
     def find_group(self, name: str) -> str | None:
         return "group" if self.flow and self.flow["flowContents"]["name"] == name else None
 
+    def name_of(self, group: str) -> str | None:
+        return str(self.flow["flowContents"]["name"]) if self.flow and group == "group" else None
+
     def export(self, group: str) -> FlowDefinition:
         assert self.flow
         return exported(self.flow)
@@ -101,6 +104,13 @@ class Canvas:
         return [Part(name, "processor", name, "STOPPED", "VALID", []) for name in sorted(processors)] + [
             Part(name, "controller service", name, "DISABLED", "VALID", []) for name in sorted(services)
         ]
+
+    def parts(self, group: str) -> list[Part]:
+        running = [Part(name, "processor", name, "RUNNING", "VALID", []) for name in sorted(self.running)]
+        return [*self.idle(group), *running]
+
+    def parameters(self, group: str) -> dict[str, str]:
+        return dict(self.values)
 
     def settled(self, group: str, patience: float) -> list[Part]:
         waiting = self.all() if self.all("controllerServices") - self.enabled else self.invalid & self.all()
