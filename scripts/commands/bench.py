@@ -4,8 +4,6 @@ import json
 
 import typer
 
-from scripts.bench import bench as benchmark
-from scripts.bench import conditions, report
 from scripts.commands import console
 from scripts.stack import configuration, stack
 
@@ -15,6 +13,9 @@ def bench(output: console.OutputOption = console.Output.text) -> None:
 
     Pulls some 745,000 users, which stay in created_users. The result is kept in the stack's folder, named by commit.
     """
+    from scripts.bench import bench as benchmark
+    from scripts.bench import conditions, report
+
     configured = configuration.load()
     made = stack.running(configured)
     done = benchmark.run(made, conditions.FULL, lambda step: console.err.print(step, markup=False))

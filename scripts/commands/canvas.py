@@ -10,7 +10,6 @@ from pathlib import Path
 import typer
 
 from nifi_flows.files import write_private
-from scripts.canvas import proxy
 from scripts.commands import console
 from scripts.stack import configuration, credentials, preflight
 from scripts.stack.engines import nifi, spark
@@ -21,6 +20,8 @@ from scripts.stack.supervise import Supervisor
 
 def canvas() -> None:
     """Show the NiFi canvas in a browser, by a link that works once; serves until Ctrl-C."""
+    from scripts.canvas import proxy
+
     configured = configuration.load()
     Supervisor(configured).require()
     upstream = nifi_of(configured, credentials.require(configured.secrets))

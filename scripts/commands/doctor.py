@@ -7,7 +7,6 @@ import typer
 
 from nifi_flows.errors import PipelineError
 from scripts.commands import console
-from scripts.doctor.examine import examine
 from scripts.doctor.finding import Finding, Severity, exit_code, failed
 from scripts.stack import configuration
 
@@ -19,6 +18,8 @@ def doctor(output: console.OutputOption = console.Output.text) -> None:
 
     Exits with 0 when nothing is wrong (a warning is not), 75 when waiting may mend all that is, else 1.
     """
+    from scripts.doctor.examine import examine
+
     try:
         findings = examine(configuration.load())
     except PipelineError as error:

@@ -6,11 +6,10 @@ from dataclasses import asdict, dataclass
 import typer
 from rich.table import Table
 
-from nifi_flows import connection
 from nifi_flows.errors import PipelineError
 from nifi_flows.pipeline import USERS
 from scripts.commands import console
-from scripts.stack import configuration, hops, stack, usage
+from scripts.stack import configuration, stack, usage
 from scripts.stack.engine import Engine
 from scripts.stack.stack import Stack
 
@@ -62,6 +61,9 @@ def _ask(made: Stack, engine: Engine) -> EngineStatus:
 
 
 def _flow(made: Stack) -> dict[str, object]:
+    from nifi_flows import connection
+    from scripts.stack import hops
+
     try:
         with connection.connected(made.nifi):
             state = hops.flow(USERS.name)

@@ -1,15 +1,16 @@
 """`flow deploy`, `flow redeploy` and `flow rollback`: bring a version onto NiFi, or back."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nifi_flows.deploy import Deployment
 from nifi_flows.pipeline import USERS
 from scripts.commands import console
-from scripts.deployment import service
 from scripts.deployment.context import Context
 from scripts.stack import configuration
+
+if TYPE_CHECKING:
+    from nifi_flows.deploy import Deployment
 
 
 def deploy(
@@ -22,6 +23,8 @@ def deploy(
 
     Exits with 75 when somebody else deploys, a queue does not drain or an engine is away: then try again.
     """
+    from scripts.deployment import service
+
     if dry_run:
         planned = service.plan(_context(), revision=revision)
         for line in planned.lines() or ["nothing to change"]:
@@ -34,11 +37,15 @@ def deploy(
 
 def redeploy() -> None:
     """Make run again what was deployed: what was changed on the canvas is saved, stopped parts are started."""
+    from scripts.deployment import service
+
     _tell(service.redeploy(_context()))
 
 
 def rollback() -> None:
     """Deploy the version that ran before the present one; flow, processors and schemas."""
+    from scripts.deployment import service
+
     _tell(service.rollback(_context()))
 
 
@@ -50,7 +57,7 @@ def _say(line: str) -> None:
     console.err.print(f"  {line}", markup=False)
 
 
-def _tell(done: Deployment) -> None:
+def _tell(done: "Deployment") -> None:
     if not done.changes:
         console.out.print(f"Version {done.version} runs; nothing to change")
         return

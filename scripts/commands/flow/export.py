@@ -9,7 +9,6 @@ import typer
 from nifi_flows import definition
 from nifi_flows.pipeline import USERS
 from scripts.commands import console
-from scripts.deployment import state
 from scripts.deployment.context import Context
 from scripts.stack import configuration
 
@@ -21,6 +20,8 @@ def export(
     ] = None,
 ) -> None:
     """Write the flow on the canvas to nifi_flows/users/flow.json: the same bytes as long as nobody changes the flow."""
+    from scripts.deployment import state
+
     place = output or USERS.flow
     text = state.export(Context(configuration.load(), USERS))
     if str(place) == "-":

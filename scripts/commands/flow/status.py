@@ -8,7 +8,6 @@ from rich.table import Table
 from nifi_flows.errors import PipelineError
 from nifi_flows.pipeline import USERS
 from scripts.commands import console
-from scripts.deployment import state
 from scripts.deployment.context import Context
 from scripts.stack import configuration
 
@@ -17,6 +16,8 @@ _EVENTS = 5  # of the history
 
 def status(output: console.OutputOption = console.Output.text) -> None:
     """Show the deployed version, who holds the flow or deploys it, what differs and what happened last."""
+    from scripts.deployment import state
+
     context = Context(configuration.load(), USERS)
     deployed, unfinished = state.deployed(context), state.unfinished(context)
     held, deploying = state.held(context), state.deploying(context)
@@ -58,6 +59,8 @@ def status(output: console.OutputOption = console.Output.text) -> None:
 
 def drift(output: console.OutputOption = console.Output.text) -> None:
     """Say in words what is no longer as it was deployed. Exits with 1 when anything is not."""
+    from scripts.deployment import state
+
     found = state.drift(Context(configuration.load(), USERS))
     if output == console.Output.json:
         console.print_json(found)
@@ -70,6 +73,8 @@ def drift(output: console.OutputOption = console.Output.text) -> None:
 
 def _drift(context: Context) -> tuple[list[str], str]:
     """What differs, or why that is not known."""
+    from scripts.deployment import state
+
     try:
         return state.drift(context), ""
     except PipelineError as error:

@@ -12,10 +12,10 @@ import pytest
 
 from nifi_flows.errors import TerminalError
 from scripts.bootstrap import ROOT
-from scripts.commands import audit, status
+from scripts.commands import status
 from scripts.commands.flow import export
 from scripts.deployment import state
-from scripts.stack import stack
+from scripts.stack import collect, stack
 from scripts.stack.audit import Audit
 from scripts.stack.credentials import Credentials
 from scripts.stack.engine import Engine
@@ -170,7 +170,7 @@ def test_an_audit_that_does_not_add_up_fails(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, findings: list[str], code: int
 ) -> None:
     found = Audit({"pages": 2, "rows": 12345}, {"no_at:email": 3}, findings)
-    monkeypatch.setattr(audit, "collect", lambda _: found)
+    monkeypatch.setattr(collect, "collect", lambda _: found)
     shown = pipeline("audit")
     assert (shown.code, shown.err) == (code, "")
     assert "12,345" in shown.out

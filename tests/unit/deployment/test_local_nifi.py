@@ -17,9 +17,8 @@ from nifi_flows.version import Version
 from scripts.deployment import local_nifi, watch
 from scripts.deployment.context import Context
 from scripts.deployment.local_nifi import LocalNiFi, certificate_refused
-from scripts.stack import credentials
+from scripts.stack import credentials, schema_registry
 from scripts.stack.engines import nifi as nifi_engine
-from scripts.stack.engines import registry as registry_engine
 from scripts.stack.settings import Settings
 from tests.unit.deployment.world import World
 from tests.unit.flows.fake_nifi import Clock
@@ -48,7 +47,7 @@ class Engine:
     def uptime(self, name: str) -> float:
         return self.running
 
-    def ready(self, settings: Settings, credentials: object) -> str:
+    def ask(self, settings: Settings, credentials: object, patience: float) -> str:
         if self.fails:
             raise self.fails.pop(0)
         return "version 2.3.0"
@@ -58,7 +57,7 @@ class Engine:
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     made = Engine()
     monkeypatch.setattr(local_nifi, "Supervisor", lambda settings: made)
-    monkeypatch.setattr(nifi_engine, "ready", made.ready)
+    monkeypatch.setattr(nifi_engine, "ask", made.ask)
     clock = Clock()
     monkeypatch.setattr(
         local_nifi, "time", SimpleNamespace(monotonic=clock.monotonic, sleep=clock.sleep, time=time.time)
@@ -96,7 +95,7 @@ def test_a_stack_that_never_started_is_told(tmp_path: Path) -> None:
 
 def test_it_connects_with_the_stacks_certificates(nifi: LocalNiFi, settings: Settings) -> None:
     with nifi.connected():
-        assert nipyapi.config.nifi_config.host == f"https://127.0.0.1:{settings.nifi_port}/nifi-api"
+        assert nipyapi.config.nifi_config.host == nifi_engine.address(settings)
 
 
 # -- processors -----------------------------------------------------------------------------------------------------
@@ -171,10 +170,17 @@ def test_it_is_waited_for(nifi: LocalNiFi, engine: Engine) -> None:
 
 
 def test_one_that_hangs_is_restarted_and_given_up_in_the_end(nifi: LocalNiFi, engine: Engine) -> None:
-    engine.fails = [requests.ReadTimeout("no answer")] * 2_000
-    with pytest.raises(TransientError, match="NiFi does not answer after 240 s: ReadTimeout"):
+    engine.fails = [TransientError("no answer within 5 s")] * 2_000
+    with pytest.raises(TransientError, match="NiFi does not answer after 240 s: no answer within 5 s"):
         nifi.awake(240)
     assert "restart hung nifi" in engine.done
+
+
+def _caused_by(fault: requests.RequestException) -> TransientError:
+    """As an engine's question raises what the network did."""
+    error = TransientError(str(fault))
+    error.__cause__ = fault
+    return error
 
 
 def _answered(status: int) -> requests.HTTPError:
@@ -184,7 +190,7 @@ def _answered(status: int) -> requests.HTTPError:
 
 
 def test_another_nifi_is_not_waited_for(nifi: LocalNiFi, engine: Engine) -> None:
-    engine.fails = [requests.exceptions.SSLError("certificate verify failed")]
+    engine.fails = [_caused_by(requests.exceptions.SSLError("certificate verify failed"))]
     with pytest.raises(TerminalError, match="do not accept each other's certificates"):
         nifi.awake(60)
 
@@ -192,15 +198,15 @@ def test_another_nifi_is_not_waited_for(nifi: LocalNiFi, engine: Engine) -> None
 @pytest.mark.parametrize(
     ("error", "refused"),
     [
-        (requests.exceptions.SSLError("tlsv1 alert certificate required"), True),
-        (requests.exceptions.SSLError("unexpected EOF"), False),
-        (requests.ConnectionError("a certificate, but of no handshake"), False),
+        (_caused_by(requests.exceptions.SSLError("tlsv1 alert certificate required")), True),
+        (_caused_by(requests.exceptions.SSLError("unexpected EOF")), False),
+        (_caused_by(requests.ConnectionError("a certificate, but of no handshake")), False),
         (_answered(401), True),
         (_answered(403), True),
         (_answered(503), False),
     ],
 )
-def test_only_a_refusal_of_a_certificate_is_one(error: requests.RequestException, refused: bool) -> None:
+def test_only_a_refusal_of_a_certificate_is_one(error: Exception, refused: bool) -> None:
     assert certificate_refused(error) is refused
 
 
@@ -225,7 +231,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
         "register": register,
     }
     for name, does in fake.items():
-        monkeypatch.setattr(registry_engine, name, does)
+        monkeypatch.setattr(schema_registry, name, does)
     return held
 
 
