@@ -15,6 +15,7 @@ class FakeRegistry:
     def __init__(self) -> None:
         self.answers: dict[str, Any] = {}
         self.asked: list[str] = []
+        self.queries: list[str] = []
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -22,6 +23,7 @@ class FakeRegistry:
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 call = f"{self.command} {self.path.partition('?')[0]}"
                 fake.asked.append(call)
+                fake.queries.append(self.path.partition("?")[2])
                 answer = fake.answers.get(call, 404)
                 if isinstance(answer, list) and answer and answer[0] in (500, 503):
                     answer = answer.pop(0)
