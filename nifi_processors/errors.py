@@ -1,4 +1,4 @@
-"""The errors that the processors raise. NiFi loads this package alone, so the tree stands by itself."""
+"""The errors that the processors raise. NiFi loads this package alone, so it shares no errors with the rest."""
 
 
 class ProcessorError(Exception):

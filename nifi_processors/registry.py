@@ -36,7 +36,7 @@ class SchemaRegistry:
             return self._ids[subject, name]
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Does nothing: no connection is held between calls."""
 
     def _look_up(self, subject: str, name: str) -> int:
         """Asks for the exact schema, and never registers one: that is the deploy's work."""

@@ -1,4 +1,4 @@
-"""What makes a normalised record valid. Which fields must be there is the Avro schema's word; the rest is here."""
+"""What makes a normalised record valid. The Avro schema says which fields must be there; the rest is here."""
 
 import re
 from collections.abc import Callable, Sequence

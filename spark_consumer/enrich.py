@@ -29,7 +29,7 @@ _EXTRA = {
 
 def enrich(users: DataFrame) -> DataFrame:
     """From the contract's fields and schema_id to the table's columns in their order, and write_micros bigint, the
-    row's write timestamp in microseconds UTC. What cannot be told is null: a date that doesn't parse, a birth or a
+    row's write timestamp in microseconds UTC. What cannot be derived is null: a date that doesn't parse, a birth or a
     registration after the event, a country outside countries.csv. Expects the session's time zone to be UTC."""
     dated = users.selectExpr(
         "*",

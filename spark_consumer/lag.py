@@ -19,7 +19,7 @@ Progress = Mapping[str, Any]  # a StreamingQueryProgress as PySpark gives it
 
 
 class Stream(Protocol):
-    """What a StreamingQuery tells of its progress; recentProgress keeps the last hundred, oldest first."""
+    """What a StreamingQuery shows of its progress; recentProgress keeps the last hundred, oldest first."""
 
     @property
     def lastProgress(self) -> Progress | None: ...
@@ -103,7 +103,7 @@ def newly_read(start: Position, end: Position) -> int:
 
 
 def _has_batch(progress: Progress) -> bool:
-    """Whether it tells of a batch, rather than of a look that found nothing to read."""
+    """Whether it is of a batch, rather than of a trigger that found nothing to read."""
     return "addBatch" in progress["durationMs"]
 
 

@@ -36,7 +36,7 @@ _REPORT_SECONDS = 0.25  # less than a batch takes
 
 
 def main() -> int:
-    """Runs until told to stop or until something fails; returns the exit code."""
+    """Runs until a signal ends it or something fails; returns the exit code."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for chatty in ("httpx2", "kafka", "py4j"):
         logging.getLogger(chatty).setLevel(logging.ERROR)

@@ -1,1 +1,1 @@
-"""The classes that NiFi discovers, one a file; each only joins NiFi's API to the logic above."""
+"""The classes that NiFi discovers, one a file; each only connects NiFi's API to the logic above."""

@@ -31,7 +31,7 @@ class Gate:
     """The link's token, which lets in once, and the cookie that the browser gets for it. Both live in memory alone.
 
     host: name and port that the proxy answers to. Browsers give a cookie to every port of its host, so to servers of
-    others on this machine too; a name of its own, which nobody else is told, keeps it here. Browsers take each name
+    others on this machine too; a name of its own, which nobody else knows, keeps it here. Browsers take each name
     under localhost for this machine, without asking anybody.
     """
 

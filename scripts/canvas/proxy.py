@@ -89,7 +89,7 @@ async def serve(nifi: NiFi, port: int, opened: Callable[[str], None]) -> None:
 
 
 async def _listen(runner: web.AppRunner, port: int) -> None:
-    """On both loopbacks: a browser may try either first, and whoever listens there would be told the token."""
+    """On both loopbacks: a browser may try either first, and whoever listens there would be sent the token."""
     await web.TCPSite(runner, LOOPBACK, port).start()
     try:
         await web.TCPSite(runner, _LOOPBACK_6, port).start()

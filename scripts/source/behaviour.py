@@ -67,7 +67,7 @@ class BehaviourFile:
     def read(self) -> Behaviour:
         """Return the behaviour, the same object until the file changes.
 
-        A file that can't be read is told once in the log, and what it said before stays.
+        A file that can't be read is logged once, and the behaviour from before stays.
         """
         seen = self._signature()
         if seen != self._seen:

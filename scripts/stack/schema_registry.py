@@ -1,4 +1,4 @@
-"""What the schema registry is asked for and told, over its Confluent API."""
+"""The schema registry, over its Confluent API: subjects, schemas by id, and whether and how one is registered."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

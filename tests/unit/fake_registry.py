@@ -15,6 +15,7 @@ class FakeRegistry:
     def __init__(self) -> None:
         self.answers: dict[str, Any] = {}
         self.asked: list[str] = []
+        self.queries: list[str] = []
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -22,6 +23,7 @@ class FakeRegistry:
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 call = f"{self.command} {self.path.partition('?')[0]}"
                 fake.asked.append(call)
+                fake.queries.append(self.path.partition("?")[2])
                 answer = fake.answers.get(call, 404)
                 if isinstance(answer, list) and answer and answer[0] in (500, 503):
                     answer = answer.pop(0)
@@ -39,7 +41,7 @@ class FakeRegistry:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     def close(self) -> None:
         self.server.shutdown()

@@ -34,6 +34,18 @@ def test_a_refresh_reads_only_what_is_new(fake: FakeRegistry) -> None:
     assert fake.asked.count("GET /subjects/u-value/versions/1") == 1
 
 
+def test_deleted_versions_are_read_too_since_their_frames_are_still_there(fake: FakeRegistry) -> None:
+    fake.answers = {"GET /subjects/u-value/versions": [1], "GET /subjects/u-value/versions/1": version(17)}
+    WriterSchemas(fake.url, "u-value").refresh()
+    assert len(fake.queries) == 2 and all("deleted=true" in query for query in fake.queries)
+
+
+def test_a_deleted_schema_has_no_id(fake: FakeRegistry) -> None:
+    with pytest.raises(TerminalError):
+        registered_id(fake.url, "d-value", "{}")
+    assert "deleted=true" not in fake.queries[0].lower()
+
+
 def test_a_subject_without_versions_knows_nothing(fake: FakeRegistry) -> None:
     writers = WriterSchemas(fake.url, "u-value")
     assert not writers.refresh()
