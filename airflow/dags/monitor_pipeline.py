@@ -24,12 +24,13 @@ def look() -> dict[str, Any]:
     from dataclasses import asdict
 
     from nifi_flows.errors import PipelineError
+    from nifi_flows.pipeline import USERS
     from scripts.monitor import guard, monitor
     from scripts.stack import configuration
 
     configured = configuration.load()
     try:
-        record = monitor.look(configured).as_json()
+        record = monitor.look(configured, USERS).as_json()
     except PipelineError as error:
         raise AirflowFailException(f"{error}; next: {error.remedy}") from error
     try:

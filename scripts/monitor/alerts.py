@@ -20,7 +20,6 @@ from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_exponen
 
 from nifi_flows.errors import PipelineError, TerminalError, TransientError
 from nifi_flows.files import alone, write_private
-from scripts.monitor.facts import Alerts
 from scripts.stack.settings import Settings
 from scripts.stack.wording import one_line
 
@@ -89,11 +88,24 @@ def catch_up(settings: Settings) -> None:
     _record(settings, title, text, "late", "")
 
 
-def read(settings: Settings) -> Alerts:
+@dataclass(frozen=True)
+class Deliveries:
+    """webhook: whether there is one. undelivered: alerts that nobody has got yet. why: of the last failure.
+
+    file: where alerts are recorded.
+    """
+
+    webhook: bool
+    undelivered: int
+    why: str
+    file: str
+
+
+def deliveries(settings: Settings) -> Deliveries:
     """How the last alerts went. Raises TerminalError when the record cannot be read or the webhook's URL is none."""
     late = _undelivered(settings)
     why = str(late[-1].get("why", "")) if late else ""
-    return Alerts(bool(webhook(settings)), len(late), why, str(_file(settings)))
+    return Deliveries(bool(webhook(settings)), len(late), why, str(_file(settings)))
 
 
 def _undelivered(settings: Settings) -> list[dict[str, Any]]:

@@ -7,8 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from nifi_flows.errors import PipelineError
-from scripts.monitor.facts import Unread
 from scripts.stack.wording import one_line
+
+
+@dataclass(frozen=True)
+class Unread:
+    """Why an area could not be read. reported: by another area, whose trouble it is."""
+
+    why: str
+    reported: bool = False
 
 
 @dataclass(frozen=True)
@@ -23,8 +30,8 @@ class Step:
 def gather(chains: Sequence[Sequence[Step]], seconds: float) -> dict[str, Any]:
     """Area -> what its step has read, or Unread. The steps of a chain run one after the other, the chains at once.
 
-    When an engine does not give its first answer, the rest of the chain is not known, which is not told as trouble
-    again; neither is what a slow step has kept from being read.
+    When an engine does not give its first answer, the rest of the chain is not known, which is not reported as
+    trouble again; neither is what a slow step has kept from being read.
     """
     found: dict[str, Any] = {}
 
@@ -55,7 +62,7 @@ def gather(chains: Sequence[Sequence[Step]], seconds: float) -> dict[str, Any]:
         for step in missing:
             # The step that is under way is late; those behind it are only kept from being read.
             late = step is missing[0] and not isinstance(done.get(head.area), Unread)
-            done[step.area] = Unread(f"no answer within {seconds:g} s") if late else Unread(kept, told=True)
+            done[step.area] = Unread(f"no answer within {seconds:g} s") if late else Unread(kept, reported=True)
     return done
 
 

@@ -78,7 +78,7 @@ def decision(
     history: Sequence[Event],
     busy: str | None,
     heals: bool,
-    thresholds: limits.Guard,
+    thresholds: limits.GuardLimits,
     now: datetime,
     cut: str | None = None,
 ) -> Decision:

@@ -2,9 +2,8 @@
 
 import json
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-
-from scripts.monitor.facts import Batch
 
 _BATCH = re.compile(
     r"^(\S+ \S+),(\d+) \w+ \S+: batch (\d+): (\d+) frames, .* times in ms (\{.*\})$", re.MULTILINE
@@ -12,6 +11,16 @@ _BATCH = re.compile(
 _TIME_OF_DAY = re.compile(r"(\d\d):(\d\d):(\d\d)")
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", re.IGNORECASE)
 _UNITS = {"n": 1e-9, "ms": 1e-3, "mil": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """number: of the stream. ended: UTC. seconds: that it took."""
+
+    number: int
+    frames: int
+    ended: datetime
+    seconds: float
 
 
 def last_batch(log: str) -> Batch | None:

@@ -3,12 +3,16 @@
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import requests
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from nifi_flows.errors import TransientError
-from scripts.monitor.facts import Offsets
+from scripts.stack import hops
 from scripts.stack.settings import Settings
+
+Offsets = dict[int, int]  # partition -> offset of the next message
 
 _ANSWER = 10  # seconds for Kafka's answer to one question
 _STALLED = 10  # seconds without a message that should be there
@@ -110,3 +114,13 @@ def _consumer(settings: Settings) -> Consumer:
 
 def _no_kafka(settings: Settings, error: KafkaException) -> TransientError:
     return TransientError(f"Kafka at {settings.kafka} does not answer: {error.args[0]}", "./scripts/pipeline status")
+
+
+def decoded(decoder: hops.Decoder, value: bytes) -> Mapping[str, Any]:
+    """A frame's record, empty for what is none of ours. Raises RequestException without the registry."""
+    try:
+        return decoder.decode(value)
+    except requests.RequestException:
+        raise
+    except Exception:  # noqa: BLE001 - untrusted bytes: whatever decoding raises
+        return {}

@@ -10,13 +10,13 @@ from nifi_flows.hold import Hold
 from scripts.monitor.areas import AREAS
 from scripts.monitor.guard import ACTOR, Decision, decide, decision
 from scripts.monitor.record import Check, Record
-from scripts.monitor.thresholds import Guard
+from scripts.monitor.thresholds import GuardLimits
 from scripts.stack import flows
 from scripts.stack.settings import Settings
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BEGAN = NOW - timedelta(minutes=2)
-LIMITS = Guard(heals=3, window_minutes=60)
+LIMITS = GuardLimits(heals=3, window_minutes=60)
 FINE = Check("ok", NOW, 0, [], {})
 SICK = Check("ill", BEGAN, 2, ["processor 'Fetch page' is stopped"], {}, healable=True)
 WELL = Record(NOW, "ok", dict.fromkeys(AREAS, FINE))

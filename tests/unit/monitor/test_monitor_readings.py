@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,11 +14,18 @@ from confluent_kafka import Producer
 
 from nifi_flows.canvas import Part
 from nifi_flows.errors import TerminalError, TransientError
-from scripts.monitor import monitor, readings
-from scripts.monitor.facts import Alerts, DeadLetters, Drift, Readings, Surroundings, Unread
-from scripts.monitor.gather import Step, gather
+from nifi_flows.pipeline import USERS
+from scripts.monitor import areas, deploys, monitor
+from scripts.monitor.alerts import Deliveries
+from scripts.monitor.area import ReadContext
+from scripts.monitor.areas.dead_letters import DeadLetterMemory, DeadLetterReading, reasons_of
+from scripts.monitor.areas.drift import DriftReading
+from scripts.monitor.areas.flow import ill
+from scripts.monitor.areas.freshness import user_of
+from scripts.monitor.areas.nifi import NiFiReading
+from scripts.monitor.deploys import Deploys
+from scripts.monitor.gather import Step, Unread, gather
 from scripts.monitor.parse import age_of, last_batch, micros, seconds_of
-from scripts.monitor.record import Memory
 from scripts.monitor.tail import Window, since, window
 from scripts.stack.settings import Settings
 
@@ -53,7 +60,7 @@ def test_readings_are_taken_at_once_and_each_fails_on_its_own() -> None:
 def test_an_engine_that_is_down_is_told_once() -> None:
     down = TransientError("NiFi at https://x does not answer:\nrefused")
     found = gather([[Step("nifi", lambda: fails(down), "NiFi"), Step("flow", lambda: 1), Step("drift", lambda: 2)]], 5)
-    hidden = Unread("not known: NiFi does not answer", told=True)
+    hidden = Unread("not known: NiFi does not answer", reported=True)
     assert found == {"nifi": Unread("NiFi at https://x does not answer: refused"), "flow": hidden, "drift": hidden}
 
 
@@ -74,11 +81,11 @@ def test_an_engine_that_hangs_does_not_keep_the_look_waiting() -> None:
     )
     assert time.monotonic() - begun < 5
     release.set()
-    late, hidden = Unread("no answer within 0.2 s"), Unread("not known: NiFi does not answer", told=True)
+    late, hidden = Unread("no answer within 0.2 s"), Unread("not known: NiFi does not answer", reported=True)
     assert found["nifi"] == late
     assert found["flow"] == found["drift"] == hidden
     assert (found["consumer"], found["alerts"], found["dead_letters"]) == (7, 5, late)
-    assert found["freshness"].told
+    assert found["freshness"].reported
 
 
 # What engines write
@@ -127,14 +134,14 @@ def test_microseconds_are_exact() -> None:
 
 def test_a_component_is_ill_unless_it_is_valid_and_runs() -> None:
     well = Part("1", "processor", "Fetch page", "RUNNING", "VALID", [])
-    assert readings.ill(well) == ""
-    assert readings.ill(replace(well, kind="controller service", state="ENABLED")) == ""
-    assert readings.ill(replace(well, state="STOPPED")) == "processor 'Fetch page' is stopped"
-    assert readings.ill(replace(well, state="DISABLED")) == "", "the flow has taken it out"
-    assert "disabled" in readings.ill(replace(well, kind="controller service", state="DISABLED"))
-    assert "no URL" in readings.ill(replace(well, validation="INVALID", state="STOPPED", errors=["no URL"]))
-    assert "validated" in readings.ill(replace(well, validation="VALIDATING"))
-    assert "no code" in readings.ill(replace(well, ghost=True))
+    assert ill(well) == ""
+    assert ill(replace(well, kind="controller service", state="ENABLED")) == ""
+    assert ill(replace(well, state="STOPPED")) == "processor 'Fetch page' is stopped"
+    assert ill(replace(well, state="DISABLED")) == "", "the flow has taken it out"
+    assert "disabled" in ill(replace(well, kind="controller service", state="DISABLED"))
+    assert "no URL" in ill(replace(well, validation="INVALID", state="STOPPED", errors=["no URL"]))
+    assert "validated" in ill(replace(well, validation="VALIDATING"))
+    assert "no code" in ill(replace(well, ghost=True))
 
 
 # Topics
@@ -158,20 +165,20 @@ def test_only_what_is_new_is_read(begin: dict[int, int] | None, most: int, expec
 
 
 def test_of_a_dead_letter_only_its_reasons_count_whatever_it_is() -> None:
-    assert readings.reasons_of({"reasons": ["missing:email", "missing:email", "bad:id"]}) == {"missing:email", "bad:id"}
+    assert reasons_of({"reasons": ["missing:email", "missing:email", "bad:id"]}) == {"missing:email", "bad:id"}
     damaged: list[dict[str, Any]] = [{}, {"reasons": []}, {"reasons": 7}, {"reasons": None}]
     for letter in damaged:
-        assert readings.reasons_of(letter) == {"not_readable"}
-    assert readings.reasons_of({"reasons": [{}]}) == {"{}"}
+        assert reasons_of(letter) == {"not_readable"}
+    assert reasons_of({"reasons": [{}]}) == {"{}"}
 
 
 def test_a_record_of_another_contract_is_no_user() -> None:
     user = {"id": "0b1f4c5e-58b4-4b0a-9d5e-0123456789ab", "event_time": NOW, "fetched_at": NOW}
-    found = readings.user_of(user)
+    found = user_of(user)
     assert found is not None
     assert found.event_time == NOW
     for change in ({"id": "x"}, {"id": None}, {"event_time": 5}, {"fetched_at": None}):
-        assert readings.user_of({**user, **change}) is None
+        assert user_of({**user, **change}) is None
 
 
 # A look
@@ -184,27 +191,40 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return Settings()
 
 
+def read_by(monkeypatch: pytest.MonkeyPatch, **reads: Callable[[ReadContext[Any, Any]], Any]) -> None:
+    """Let these areas be read so, and have nothing going on around the flow."""
+    changed = {name: replace(area, read=reads.get(name, area.read)) for name, area in areas.AREAS.items()}
+    monkeypatch.setattr(areas, "AREAS", changed)
+    monkeypatch.setattr(deploys, "read", lambda settings: Deploys())
+
+
 @pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> list[Memory]:
-    """What each look remembered; its readings say that somebody changed the flow."""
-    memories: list[Memory] = []
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[DeadLetterMemory | None]:
+    """What each look remembered of dead letters; its readings say that somebody changed the flow."""
+    memories: list[DeadLetterMemory | None] = []
 
-    def read(settings: Settings, memory: Memory, most_letters: int, seconds: float) -> Readings:
-        memories.append(memory)
-        hidden = Unread("not read", told=True)
-        letters = DeadLetters(memory.counted, 0, 0, {}, 0, {0: 5 * len(memories)}, {0: 1})
-        alerts = Alerts(True, 0, "", "")
-        return Readings(hidden, hidden, Drift(["changed"]), hidden, letters, hidden, alerts, Surroundings())
+    def letters(context: ReadContext[Any, DeadLetterMemory]) -> DeadLetterReading:
+        memories.append(context.memory)
+        since = context.memory.counted if context.memory else None
+        return DeadLetterReading(since, 0, 0, {}, 0, {0: 5 * len(memories)}, {0: 1})
 
-    monkeypatch.setattr(readings, "read", read)
+    read_by(
+        monkeypatch,
+        **{name: lambda context: Unread("not read", reported=True) for name in areas.AREAS}
+        | {
+            "drift": lambda context: DriftReading(["changed"]),
+            "dead_letters": letters,
+            "alerts": lambda context: Deliveries(True, 0, "", ""),
+        },
+    )
     return memories
 
 
-def test_a_look_goes_on_from_the_one_before(settings: Settings, seen: list[Memory]) -> None:
+def test_a_look_goes_on_from_the_one_before(settings: Settings, seen: list[DeadLetterMemory | None]) -> None:
     assert monitor.last(settings) is None
-    first, second = monitor.look(settings), monitor.look(settings)
+    first, second = monitor.look(settings, USERS), monitor.look(settings, USERS)
     assert (first.verdict, second.verdict) == ("suspect", "ill")
-    assert [memory.dead_letters for memory in seen] == [None, {0: 5}]
+    assert [memory and memory.letters for memory in seen] == [None, {0: 5}]
     assert monitor.last(settings) == second
     assert (settings.home / "monitor" / "record.json").stat().st_mode & 0o777 == 0o600
     assert datetime.now(UTC) - second.at < timedelta(minutes=1)
@@ -212,19 +232,19 @@ def test_a_look_goes_on_from_the_one_before(settings: Settings, seen: list[Memor
 
 @pytest.mark.parametrize("garbage", [b"", b"{", b"[]", b"\xff", b'{"at": 1}', b"[" * 100_000])
 def test_a_record_that_is_none_counts_for_none_and_is_told(
-    settings: Settings, seen: list[Memory], garbage: bytes
+    settings: Settings, seen: list[DeadLetterMemory | None], garbage: bytes
 ) -> None:
-    monitor.look(settings)
+    monitor.look(settings, USERS)
     (settings.home / "monitor" / "record.json").write_bytes(garbage)
     assert monitor.last(settings) is None
-    record = monitor.look(settings)
+    record = monitor.look(settings, USERS)
     assert record.checks["drift"].strikes == 1
     assert "could not be read" in record.says[-1]
     assert json.loads((settings.home / "monitor" / "record.json").read_bytes()) == record.as_json()
 
 
-def test_looks_at_the_same_time_wait_for_each_other(settings: Settings, seen: list[Memory]) -> None:
-    threads = [threading.Thread(target=monitor.look, args=(settings,)) for _ in range(4)]
+def test_looks_at_the_same_time_wait_for_each_other(settings: Settings, seen: list[DeadLetterMemory | None]) -> None:
+    threads = [threading.Thread(target=monitor.look, args=(settings, USERS)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -235,10 +255,12 @@ def test_looks_at_the_same_time_wait_for_each_other(settings: Settings, seen: li
 
 
 def test_a_look_without_a_stack_is_ill_without_an_error(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    for engine in ("nifi", "consumer"):
-        monkeypatch.setattr(readings, engine, lambda settings: fails(TerminalError("nothing is set up")))
-    monkeypatch.setattr(readings, "surroundings", lambda settings: fails(TerminalError("no ledger")))
-    record = monitor.look(settings)
+    read_by(
+        monkeypatch,
+        **{engine: lambda context: fails(TerminalError("nothing is set up")) for engine in ("nifi", "consumer")},
+    )
+    monkeypatch.setattr(deploys, "read", lambda settings: fails(TerminalError("no ledger")))
+    record = monitor.look(settings, USERS)
     verdicts = {area: check.verdict for area, check in record.checks.items()}
     assert verdicts == {
         **dict.fromkeys(("flow", "drift", "dead_letters", "freshness"), "unknown"),
@@ -246,6 +268,17 @@ def test_a_look_without_a_stack_is_ill_without_an_error(settings: Settings, monk
         "alerts": "ok",
     }
     assert any("no ledger" in said for said in record.says)
+
+
+def test_an_area_knows_what_was_read_before_it(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also that it could not be read; a flow that is not on the canvas is no drift."""
+    monkeypatch.setattr(deploys, "drift", lambda settings: ["changed"])
+    read_by(monkeypatch, nifi=lambda context: NiFiReading("2"), consumer=lambda context: fails(ValueError()))
+    for flow, verdict in ((lambda context: None, "unknown"), (lambda context: fails(ValueError()), "suspect")):
+        read_by(monkeypatch, flow=flow)
+        checks = monitor.look(settings, USERS).checks
+        assert (checks["flow"].strikes > 0, checks["drift"].verdict) == (True, verdict)
+    assert checks["drift"].says == ["changed"]
 
 
 # Reading a topic, from librdkafka's own mock broker

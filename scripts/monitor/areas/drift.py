@@ -1,0 +1,43 @@
+"""Drift: what runs is not what was deployed."""
+
+from dataclasses import dataclass
+
+from scripts.monitor.area import Area, JudgeContext, Judgement, ReadContext, listed
+from scripts.monitor.gather import Unread
+from scripts.stack.wording import one_line
+
+
+@dataclass(frozen=True)
+class DriftReading:
+    """differences: in words, between what runs and what was deployed."""
+
+    differences: list[str]
+
+
+def read(context: ReadContext[None, None]) -> DriftReading | Unread:
+    """Raises PipelineError when it cannot be told."""
+    from scripts.monitor import deploys
+
+    if context.readings["flow"] is None:  # then there is nothing to compare
+        return Unread("not known: the flow is not on the canvas", reported=True)
+    return DriftReading(deploys.drift(context.settings))
+
+
+def judge(drift: DriftReading, context: JudgeContext[None, None]) -> Judgement:
+    differences = listed(drift.differences)
+    figures: dict[str, int | float | str] = {"differences": len(drift.differences)}
+    held = context.deploys.held
+    if differences and held:
+        meant = one_line(f"meant, since {held['who']} holds the flow: {held['why']}")
+        return Judgement(notes=[meant, *differences], figures=figures)
+    return Judgement(trouble=differences, figures=figures, healable=bool(differences))
+
+
+AREA = Area(
+    meaning="what runs is what was deployed",
+    order=30,
+    after="flow",
+    read=read,
+    judge=judge,
+    paused_by_deploys=True,
+)

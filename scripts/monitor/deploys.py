@@ -1,0 +1,52 @@
+"""What the monitor has to know of deploys: who holds the flow, who deploys it, what git has, and the drift since."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from scripts.monitor.gather import words
+
+if TYPE_CHECKING:
+    from scripts.stack.settings import Settings
+
+
+@dataclass(frozen=True)
+class Deploys:
+    """held: who, why and since when, None when nobody holds the flow. deploying: who deploys now.
+
+    new_version: of git, not deployed yet. trouble: what of all this could not be read, in words.
+    """
+
+    held: Mapping[str, str] | None = None
+    deploying: str | None = None
+    new_version: str | None = None
+    trouble: tuple[str, ...] = ()
+
+
+def read(settings: Settings) -> Deploys:
+    """What cannot be read is said in its trouble."""
+    from scripts.stack import flows
+
+    trouble: list[str] = []
+
+    def ask(what: str, question: Callable[[Settings], Any]) -> Any:
+        try:
+            return question(settings)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the look goes on and says it
+            trouble.append(f"{what}: {words(error)}")
+            return None
+
+    hold = ask("hold", flows.held)
+    deploying = ask("deploy under way", flows.deploying)
+    new = ask("version in git", flows.new_version)
+    held = None if hold is None else {key: str(value) for key, value in asdict(hold).items()}
+    return Deploys(held, str(deploying) if deploying else None, new, tuple(trouble))
+
+
+def drift(settings: Settings) -> list[str]:
+    """In words, what is not as it was deployed. Raises PipelineError when it cannot be told."""
+    from scripts.stack import flows
+
+    return flows.drift(settings)
