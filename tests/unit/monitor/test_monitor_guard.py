@@ -41,7 +41,7 @@ class Event:
 
 
 def decided(record: Record, *history: Event, busy: str | None = None, heals: bool = True) -> Decision:
-    made = decision(record, history, busy, heals, LIMITS, NOW)
+    made = decision(record, history, LIMITS, NOW, busy=busy, heals=heals)
     assert made.why, "it always says why"
     return made
 
@@ -53,7 +53,7 @@ def test_an_illness_that_a_deploy_heals_is_healed_with_what_was_deployed() -> No
 
 
 def test_a_new_version_is_deployed_from_git() -> None:
-    assert decided(RELEASED) == Decision(True, "git has the new version v2", "HEAD")
+    assert decided(RELEASED) == Decision(go=True, why="git has the new version v2", revision="HEAD")
     assert decided(replace(STOPPED, new_version="v2")).revision == "HEAD"
 
 
