@@ -14,19 +14,20 @@ import requests
 from cassandra.cluster import Session
 from confluent_kafka import Producer
 
-from nifi_flows import connection
 from nifi_flows.errors import TransientError
-from nifi_flows.pipeline import USERS
+from nifi_flows.pipeline import Pipeline
+from scripts.audit.collect import collect
 from scripts.bench import contenders
 from scripts.bench.conditions import Conditions
 from scripts.bench.contenders import Contender
 from scripts.bench.measure import Latency, Throughput, latency, throughput
 from scripts.bootstrap import ROOT
-from scripts.stack import collect, flows, hops
-from scripts.stack.engines import cassandra
+from scripts.observe import consumer, pull_run
+from scripts.stack import flows
+from scripts.stack.engines import cassandra, kafka
 from scripts.stack.stack import Stack
 
-_FRAME = 480  # bytes of a user's frame in user_data_topic, on average
+_FRAME = 480  # bytes of a user's frame, on average
 Say = Callable[[str], None]
 
 
@@ -64,7 +65,7 @@ class Benchmark:
         return self.pipeline.median.rate / self.baseline.median.rate
 
 
-def check_free(made: Stack) -> None:
+def check_free(made: Stack, pipeline: Pipeline) -> None:
     """Raise TransientError unless every engine answers and nothing is under way: it would be measured, too."""
     for engine in (engine for engine in made.engines if not engine.optional):
         try:
@@ -74,21 +75,20 @@ def check_free(made: Stack) -> None:
                 f"{engine.title} is not ready: {(str(error).splitlines() or [''])[0][:120]}",
                 "./scripts/run brings the stack up; ./scripts/pipeline doctor says what is wrong",
             ) from error
-    with connection.connected(made.nifi):
-        flow, lag = hops.flow(USERS.name), hops.lag(made.settings)
-    if not hops.at_rest(flow) or lag:
+    found, lag = pull_run.read(made.nifi, pipeline), consumer.lag(made.settings, pipeline)
+    if not pull_run.at_rest(found) or lag:
         raise TransientError(
-            f"the stack is busy: {hops.describe(flow)}, {lag} frames not yet consumed",
+            f"the stack is busy: {pull_run.describe(found)}, {lag} frames not yet consumed",
             "wait for the run to end (./scripts/pipeline status), or give it an end: ./scripts/run --pages N",
         )
 
 
-def run(made: Stack, conditions: Conditions, say: Say) -> Benchmark:
+def run(made: Stack, pipeline: Pipeline, conditions: Conditions, say: Say) -> Benchmark:
     """Measure everything. Raises TransientError when the stack is not ready, is busy or fails on the way.
 
     The flow gets its parameters back and the consumer runs again, however it ends; the users that were pulled stay.
     """
-    check_free(made)
+    check_free(made, pipeline)
     load = os.getloadavg()[0]
     begun = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     with tempfile.TemporaryDirectory() as folder, cassandra.session(made.settings, made.credentials) as session:
@@ -96,13 +96,13 @@ def run(made: Stack, conditions: Conditions, say: Say) -> Benchmark:
         with contenders.airflow_left_out(made), contenders.source(made, log) as (url, pid):
             before = _overrides(made)
             try:
-                ours = _measured(contenders.Pipeline(made, url, pid), made, session, log, conditions, say)
+                ours = _measured(contenders.Ours(made, pipeline, url, pid), made, session, log, conditions, say)
                 say("audit")
-                audited = collect.collect(made.settings)
-                with contenders.baseline(made, session, url, pid) as plain:
+                audited = collect(made.settings, pipeline)
+                with contenders.baseline(made, pipeline, session, url, pid) as plain:
                     theirs = _measured(plain, made, session, log, conditions, say)
                 say("ceilings")
-                ceilings = _ceilings(made, session, url, conditions)
+                ceilings = _ceilings(made, pipeline, session, url, conditions)
             finally:
                 _restore(made, before)
     return Benchmark(
@@ -150,12 +150,12 @@ def _restore(made: Stack, before: dict[str, str]) -> None:
     flows.deploy(made.settings, overrides={**dict.fromkeys(_overrides(made)), **before})
 
 
-def _ceilings(made: Stack, session: Session, url: str, conditions: Conditions) -> dict[str, float]:
+def _ceilings(made: Stack, pipeline: Pipeline, session: Session, url: str, conditions: Conditions) -> dict[str, float]:
     """users/s of: the source alone, publishing to Kafka alone, Spark's append alone."""
     return {
         "source answers": _source_alone(url, conditions),
-        "Python publishes to Kafka": _publish_alone(made, conditions),
-        "Spark appends to Cassandra": _append_alone(made, session, conditions),
+        "Python publishes to Kafka": _publish_alone(made, pipeline, conditions),
+        "Spark appends to Cassandra": _append_alone(made, pipeline, session, conditions),
     }
 
 
@@ -168,10 +168,10 @@ def _source_alone(url: str, conditions: Conditions) -> float:
         return conditions.users / (time.monotonic() - begun)
 
 
-def _publish_alone(made: Stack, conditions: Conditions) -> float:
-    producer = Producer({"bootstrap.servers": made.settings.kafka, "compression.type": "lz4", "linger.ms": 10})
+def _publish_alone(made: Stack, pipeline: Pipeline, conditions: Conditions) -> float:
+    producer = Producer({"bootstrap.servers": kafka.address(made.settings), "compression.type": "lz4", "linger.ms": 10})
     frames = [os.urandom(_FRAME // 2).hex().encode() for _ in range(conditions.page)]
-    with contenders.topic(made) as topic:
+    with contenders.topic(made, pipeline) as topic:
         begun = time.monotonic()
         for _ in range(conditions.pages):
             for frame in frames:
@@ -181,8 +181,8 @@ def _publish_alone(made: Stack, conditions: Conditions) -> float:
     return conditions.users / taken
 
 
-def _append_alone(made: Stack, session: Session, conditions: Conditions) -> float:
-    with contenders.spark_free(made), contenders.table(session) as table:
+def _append_alone(made: Stack, pipeline: Pipeline, session: Session, conditions: Conditions) -> float:
+    with contenders.spark_free(made), contenders.table(session, pipeline) as table:
         done = subprocess.run(
             [sys.executable, "-m", "scripts.bench.baseline.append", table, str(conditions.users), str(conditions.runs)],
             cwd=ROOT,

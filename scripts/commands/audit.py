@@ -5,10 +5,11 @@ from dataclasses import asdict
 import typer
 from rich.table import Table
 
+from nifi_flows.pipeline import USERS
+from scripts.audit.collect import collect
+from scripts.audit.judge import Audit
 from scripts.commands import console
 from scripts.stack import configuration
-from scripts.stack.audit import Audit
-from scripts.stack.collect import collect
 
 
 def audit(output: console.OutputOption = console.Output.text) -> None:
@@ -16,7 +17,7 @@ def audit(output: console.OutputOption = console.Output.text) -> None:
 
     Waits up to a minute for records under way; exits with 75 when some still are, as in a run without an end.
     """
-    found = collect(configuration.load())
+    found = collect(configuration.load(), USERS)
     if output == console.Output.json:
         console.print_json(asdict(found))
     else:

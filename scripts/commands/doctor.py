@@ -6,6 +6,7 @@ from itertools import groupby
 import typer
 
 from nifi_flows.errors import PipelineError
+from nifi_flows.pipeline import USERS
 from scripts.commands import console
 from scripts.doctor.examine import examine
 from scripts.doctor.finding import Finding, Severity, exit_code, failed
@@ -20,7 +21,7 @@ def doctor(output: console.OutputOption = console.Output.text) -> None:
     Exits with 0 when nothing is wrong (a warning is not), 75 when waiting may mend all that is, else 1.
     """
     try:
-        findings = examine(configuration.load())
+        findings = examine(configuration.load(), USERS)
     except PipelineError as error:
         findings = [failed("settings", error)]
     if output == console.Output.json:

@@ -15,7 +15,9 @@ from nifi_flows.errors import TerminalError, TransientError
 from nifi_flows.pipeline import USERS
 from scripts.commands import console
 from scripts.commands.cqlsh import cqlsh_output
-from scripts.stack import configuration, flows, hops, settings, site, stack
+from scripts.observe import consumer, pull_run, rows, totals
+from scripts.observe.pull_run import PullRun
+from scripts.stack import configuration, flows, settings, site, stack
 from scripts.stack.engines import cassandra
 from scripts.stack.probe import check_source
 from scripts.stack.provision import provision
@@ -146,34 +148,33 @@ def _watch(made: Stack, begun: float) -> None:
     """Wait for the first row, then for a finite run to arrive in full, saying how far it is."""
     deadline = time.monotonic() + _FIRST_ROW
     with cassandra.session(made.settings, made.credentials) as session:
-        arrived = hops.any_row(session)
+        arrived = rows.any_row(session, USERS)
         stack.wait_ready(made, ["consumer"], _report)
         _step("Waiting for rows")
         shown = ""
-        for flow, lag in _polled(made):
-            if not arrived and hops.any_row(session):
+        for run, lag in _polled(made):
+            if not arrived and rows.any_row(session, USERS):
                 arrived = True
                 console.err.print(f"  first row after {time.monotonic() - begun:.0f} s")
-            if arrived and (flow.pages == 0 or (hops.at_rest(flow) and lag == 0)):
+            if arrived and (run.pages == 0 or (pull_run.at_rest(run) and lag == 0)):
                 return
             if not arrived and time.monotonic() > deadline:
                 raise TransientError(
-                    f"no row after {_FIRST_ROW} s: {hops.describe(flow)}, {lag} frames not yet consumed",
+                    f"no row after {_FIRST_ROW} s: {pull_run.describe(run)}, {lag} frames not yet consumed",
                     "./scripts/pipeline logs nifi, ./scripts/pipeline logs consumer",
                 )
-            line = f"  {hops.describe(flow)}, {lag} frames not yet consumed"
+            line = f"  {pull_run.describe(run)}, {lag} frames not yet consumed"
             if line != shown:
                 console.err.print(line)
                 shown = line
 
 
-def _polled(made: Stack) -> Iterator[tuple[hops.Flow, int]]:
-    """The flow and the consumer's lag, once a second; an engine that restarts meanwhile gets time to come back."""
+def _polled(made: Stack) -> Iterator[tuple[PullRun, int]]:
+    """The pull run and the consumer's lag, once a second; an engine that restarts meanwhile gets time to come back."""
     deadline = time.monotonic() + _RESTART
     while True:
         try:
-            with connection.connected(made.nifi):
-                polled = hops.flow(USERS.name), hops.lag(made.settings)
+            polled = pull_run.read(made.nifi, USERS), consumer.lag(made.settings, USERS)
         except TransientError:
             if time.monotonic() > deadline:
                 raise
@@ -192,7 +193,7 @@ def _show(made: Stack) -> None:
     console.out.print()
     counts = Table("hop", "count", title="Counts", title_justify="left", box=None, pad_edge=False)
     with cassandra.session(made.settings, made.credentials) as session:
-        for hop, count in hops.totals(made.settings, session).items():
+        for hop, count in totals.read(made.settings, session, USERS).items():
             counts.add_row(hop, f"{count:,}")
     console.out.print(counts)
     console.out.print("\nA few rows of spark_streams.created_users", style="italic")

@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass
 import typer
 from rich.table import Table
 
-from nifi_flows import connection
 from nifi_flows.errors import PipelineError
 from nifi_flows.pipeline import USERS
 from scripts.commands import console
-from scripts.stack import configuration, hops, stack, usage
+from scripts.observe import consumer, pull_run, usage
+from scripts.stack import configuration, stack
 from scripts.stack.engine import Engine
 from scripts.stack.stack import Stack
 
@@ -63,9 +63,8 @@ def _ask(made: Stack, engine: Engine) -> EngineStatus:
 
 def _flow(made: Stack) -> dict[str, object]:
     try:
-        with connection.connected(made.nifi):
-            state = hops.flow(USERS.name)
-        return {**asdict(state), "summary": hops.describe(state), "lag": hops.lag(made.settings)}
+        state = pull_run.read(made.nifi, USERS)
+        return {**asdict(state), "summary": pull_run.describe(state), "lag": consumer.lag(made.settings, USERS)}
     except PipelineError as error:
         return {"summary": str(error)}
 

@@ -1,5 +1,6 @@
 """The benchmark itself, on the real engines and with few users: what it gives, and that it leaves all as it was."""
 
+from nifi_flows.pipeline import USERS
 from scripts.bench import bench
 from scripts.bench.conditions import Conditions
 from scripts.stack import flows
@@ -14,7 +15,7 @@ FEW = Conditions(
 def test_both_contenders_are_measured_and_the_stack_is_as_before(stack: LocalStack) -> None:
     made = stacks.running(stack.settings)
     before = flows.deployed(stack.settings)
-    done = bench.run(made, FEW, lambda step: None)
+    done = bench.run(made, USERS, FEW, lambda step: None)
 
     assert done.findings == []
     assert done.counts["users fetched"] >= 10_000 + 5_000

@@ -20,8 +20,9 @@ from kafka import KafkaAdminClient, KafkaProducer
 from nifi_flows import canonical, canvas, connection, definition
 from nifi_flows.errors import TerminalError
 from nifi_flows.pipeline import USERS, subject
-from scripts.stack import credentials, hops
-from scripts.stack.engines import cassandra, registry
+from scripts.observe import records
+from scripts.stack import credentials
+from scripts.stack.engines import cassandra, kafka, nifi, registry
 from scripts.stack.stack import nifi_of
 from scripts.stack.supervise import Supervisor
 from tests.engines.conftest import LocalStack, until
@@ -114,12 +115,12 @@ def test_a_source_that_asks_for_patience_gets_it_and_rubbish_is_asked_for_again(
 
 def test_a_frame_that_cannot_be_decoded_is_a_dead_letter_and_stalls_nothing(stack: LocalStack) -> None:
     before = stack.audit()["counts"]["dead letters of the consumer"]
-    producer = KafkaProducer(bootstrap_servers=stack.settings.kafka)
+    producer = KafkaProducer(bootstrap_servers=kafka.address(stack.settings))
     sent = producer.send(USERS.topic, key=b"rubbish", value=b"\x00\x00\x00\x00\x01\xff\xff\xff\xff").get(timeout=30)
     producer.close()
     stack.run("--source", "embedded", "--seed", f"after {sent.offset}", "--pages", "2", "--page-size", "100")
     assert stack.audit()["counts"]["dead letters of the consumer"] == before + 1
-    letter = hops.dead_letters(stack.settings)[f"{USERS.topic}/{sent.partition}#{sent.offset}"]
+    letter = records.dead_letters(stack.settings, USERS)[f"{USERS.topic}/{sent.partition}#{sent.offset}"]
     assert letter["original"] == b"\x00\x00\x00\x00\x01\xff\xff\xff\xff"
     assert letter["stage"] == "consumer"
     assert letter["reasons"]
@@ -136,7 +137,7 @@ def test_nothing_is_lost_when_nifi_and_the_consumer_are_killed_in_mid_run(stack:
     running.start()
     try:
         run = f"embedded/{seed}/200"
-        until(lambda: sum(name.startswith(run) for name in hops.receipts(stack.settings)) >= 3, 90)
+        until(lambda: sum(name.startswith(run) for name in records.receipts(stack.settings, USERS)) >= 3, 90)
         for engine in ("nifi", "consumer"):
             pid = supervisor.pid(engine)
             orphans = {p.pid for p in stack.processes() if p.ppid() == pid}
@@ -148,7 +149,7 @@ def test_nothing_is_lost_when_nifi_and_the_consumer_are_killed_in_mid_run(stack:
     finally:
         running.join(timeout=300)
     audited = _settled_audit(stack)
-    pages = [name for name in hops.receipts(stack.settings) if name.startswith(run)]
+    pages = [name for name in records.receipts(stack.settings, USERS) if name.startswith(run)]
     assert len(pages) == 30, audited
 
 
@@ -164,10 +165,10 @@ def test_deploying_what_runs_changes_nothing(stack: LocalStack) -> None:
 
 def test_ordinary_lag_tools_see_the_consumer(stack: LocalStack) -> None:
     stack.audit()
-    admin = KafkaAdminClient(bootstrap_servers=stack.settings.kafka)
+    admin = KafkaAdminClient(bootstrap_servers=kafka.address(stack.settings))
     committed = admin.list_group_offsets([USERS.consumer_group])[USERS.consumer_group]
     admin.close()
-    assert sum(offset.offset for offset in committed.values()) == hops.frames(stack.settings).count
+    assert sum(offset.offset for offset in committed.values()) == records.frames(stack.settings, USERS).count
 
 
 def test_an_incompatible_schema_is_refused(stack: LocalStack) -> None:
@@ -183,7 +184,7 @@ def test_nifi_refuses_who_has_no_certificate(stack: LocalStack) -> None:
 
     made = credentials.ensure(stack.settings.secrets)
     with pytest.raises(requests.exceptions.ConnectionError):
-        requests.get(f"{stack.settings.nifi}/flow/about", verify=str(made.ca), timeout=10)
+        requests.get(f"{nifi.address(stack.settings)}/flow/about", verify=str(made.ca), timeout=10)
 
 
 def test_no_secret_is_in_a_process_list_or_a_log(stack: LocalStack) -> None:

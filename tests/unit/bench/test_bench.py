@@ -12,6 +12,7 @@ from cassandra.cluster import Session
 from rich.console import Console
 
 from nifi_flows.errors import TransientError
+from nifi_flows.pipeline import USERS
 from scripts.bench import bench, report, watch
 from scripts.bench.bench import Benchmark, Result
 from scripts.bench.conditions import Conditions
@@ -140,4 +141,4 @@ def test_an_engine_that_does_not_answer_is_named() -> None:
     left_out = SimpleNamespace(title="Airflow", ready=ready, optional=True)
     made = SimpleNamespace(engines=[left_out, SimpleNamespace(title="Schema registry", ready=ready, optional=False)])
     with pytest.raises(TransientError, match=r"^Schema registry is not ready: connection refused$"):
-        bench.check_free(cast(Stack, made))
+        bench.check_free(cast(Stack, made), USERS)

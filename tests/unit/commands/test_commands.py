@@ -22,11 +22,11 @@ import pytest
 
 import scripts.commands.test as all_tests
 from nifi_flows.errors import TerminalError, TransientError
+from scripts.audit.judge import Audit
 from scripts.bootstrap import ROOT
 from scripts.commands import audit, down, status
 from scripts.commands.flow import export
 from scripts.stack import configuration, flows, install, settings, stack
-from scripts.stack.audit import Audit
 from scripts.stack.engine import Engine
 
 COMMANDS = ["run", "status", "logs", "cqlsh", "audit", "source", "canvas", "doctor", "bench", "down", "test"]
@@ -397,7 +397,7 @@ def test_an_audit_that_does_not_add_up_fails(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, findings: list[str], code: int
 ) -> None:
     found = Audit({"pages": 2, "rows": 12345}, {"no_at:email": 3}, findings)
-    monkeypatch.setattr(audit, "collect", lambda _: found)
+    monkeypatch.setattr(audit, "collect", lambda settings, pipeline: found)
     shown = pipeline("audit")
     assert (shown.code, shown.err) == (code, "")
     assert "12,345" in shown.out
