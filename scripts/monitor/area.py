@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
-from scripts.monitor.gather import Unread
+from scripts.monitor.missing import Missing
 from scripts.stack.wording import one_line
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class ReadContext(Generic[Limits, Memory]):
     """What a reading starts from. limits: the area's thresholds, None for an area without.
 
     memory: what the area remembered in the last look that could read it, None without. readings: area -> what has been
-    read of the areas before it in its chain, or Unread.
+    read of the areas before it in its chain, or Missing.
     """
 
     settings: Settings
@@ -47,7 +47,7 @@ class ReadContext(Generic[Limits, Memory]):
 class JudgeContext(Generic[Limits, Memory]):
     """What a judgement knows besides its reading. now: with a time zone. before: when the look before was, or None.
 
-    limits and memory: as in ReadContext. readings: area -> its reading, or Unread, of all areas.
+    limits and memory: as in ReadContext. readings: area -> its reading, or Missing, of all areas.
     """
 
     now: datetime
@@ -90,7 +90,7 @@ class Area(Generic[Limits, Reading, Memory]):
 
     meaning: str
     order: int
-    read: Callable[[ReadContext[Limits, Memory]], Reading | Unread]
+    read: Callable[[ReadContext[Limits, Memory]], Reading | Missing]
     judge: Callable[[Reading, JudgeContext[Limits, Memory]], Judgement]
     limits: type[Limits] | None = None
     memory: type[Memory] | None = None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from scripts.monitor.gather import words
+from scripts.monitor.missing import reason
 
 if TYPE_CHECKING:
     from scripts.stack.settings import Settings
@@ -35,7 +35,7 @@ def read(settings: Settings) -> Deploys:
         try:
             return question(settings)
         except Exception as error:  # noqa: BLE001 - whatever it is, the look goes on and says it
-            trouble.append(f"{what}: {words(error)}")
+            trouble.append(f"{what}: {reason(error)}")
             return None
 
     hold = ask("hold", flows.held)

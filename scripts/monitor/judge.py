@@ -7,7 +7,7 @@ from typing import Any, Literal
 from scripts.monitor import areas
 from scripts.monitor.area import JudgeContext, Judgement
 from scripts.monitor.deploys import Deploys
-from scripts.monitor.gather import Unread
+from scripts.monitor.missing import Missing
 from scripts.monitor.readings import Readings
 from scripts.monitor.record import Check, Record, Verdict
 from scripts.monitor.thresholds import Thresholds
@@ -37,7 +37,7 @@ def _judgement(name: str, before: Record | None, readings: Readings, limits: Thr
     if deploying and area.paused_by_deploys:
         return Judgement(notes=[one_line(f"not judged while {deploying} deploys")], known=False)
     reading = readings.of[name]
-    if isinstance(reading, Unread):
+    if isinstance(reading, Missing):
         if reading.reported:
             return Judgement(notes=[one_line(reading.why)], known=False)
         return Judgement(trouble=[one_line(reading.why)])
@@ -100,7 +100,7 @@ def _memory(before: Record | None, readings: Readings, now: datetime) -> dict[st
     memory = {}
     for name, area in areas.AREAS.items():
         reading = readings.of[name]
-        if isinstance(reading, Unread):
+        if isinstance(reading, Missing):
             kept = before.memory.get(name) if before else None
         else:
             kept = area.remembered(reading, now)

@@ -8,16 +8,15 @@ from nifi_flows.pipeline import Pipeline
 from scripts.monitor import areas, deploys
 from scripts.monitor.area import ReadContext
 from scripts.monitor.deploys import Deploys
-from scripts.monitor.gather import Step, Unread, gather, words
+from scripts.monitor.missing import Missing, reason
 from scripts.monitor.thresholds import Thresholds
+from scripts.observe.gather import Failed, Late, Skipped, Step, gather
 from scripts.stack.settings import Settings
-
-_DEPLOYS = "hold, deploys and git"
 
 
 @dataclass(frozen=True)
 class Readings:
-    """of: area -> its reading, or Unread."""
+    """of: area -> its reading, or Missing."""
 
     of: Mapping[str, Any]
     deploys: Deploys
@@ -30,7 +29,7 @@ def read(settings: Settings, pipeline: Pipeline, limits: Thresholds, memory: Map
     """
     read_so_far: dict[str, Any] = {}
 
-    def step(name: str) -> Step:
+    def step(name: str) -> Step[Any]:
         area = areas.AREAS[name]
         context: ReadContext[Any, Any] = ReadContext(
             settings, pipeline, limits.areas.get(name), area.recalled(memory.get(name)), read_so_far
@@ -40,15 +39,31 @@ def read(settings: Settings, pipeline: Pipeline, limits: Thresholds, memory: Map
             try:
                 read_so_far[name] = area.read(context)
             except Exception as error:
-                read_so_far[name] = Unread(words(error))
+                read_so_far[name] = Missing(reason(error))
                 raise
             return read_so_far[name]
 
-        return Step(name, take, area.engine)
+        return Step(name, take, needed=bool(area.engine))
 
     chains = [[step(name) for name in chain] for chain in areas.chains()]
-    found = gather([*chains, [Step(_DEPLOYS, lambda: deploys.read(settings))]], limits.look_seconds)
-    around = found.pop(_DEPLOYS)
-    if isinstance(around, Unread):
-        around = Deploys(trouble=(f"{_DEPLOYS}: {around.why}",))
-    return Readings(found, around)
+    around = Step("hold, deploys and git", lambda: deploys.read(settings))
+    found = gather([*chains, [around]], limits.look_seconds)
+    deploying = _reading(found.of(around))
+    if isinstance(deploying, Missing):
+        deploying = Deploys(trouble=(f"{around.name}: {deploying.why}",))
+    return Readings({step.name: _reading(found.of(step)) for chain in chains for step in chain}, deploying)
+
+
+def _reading(outcome: Any) -> Any:
+    """What is not known for want of another reading is that one's trouble, and not reported again."""
+    match outcome:
+        case Failed(error):
+            return Missing(reason(error))
+        case Late(seconds):
+            return Missing(f"no answer within {seconds:g} s")
+        case Skipped(after) if after.needed:
+            return Missing(f"not known: {areas.AREAS[after.name].engine} does not answer", reported=True)
+        case Skipped():
+            return Missing("not known: it was not reached in time", reported=True)
+        case _:
+            return outcome

@@ -12,9 +12,7 @@ from scripts.monitor.area import Area, JudgeContext, Judgement, ReadContext
 from scripts.monitor.ranges import Count, Positive
 
 if TYPE_CHECKING:
-    from scripts.monitor.parse import Batch
-
-_LOG_END = 64 * 1024  # bytes of the consumer's log that are read
+    from scripts.observe.consumer import ConsumerState
 
 
 class ConsumerLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,43 +22,18 @@ class ConsumerLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True)
-class ConsumerReading:
-    """state and pid: the supervisor's. lags: partition -> frames to read. lost: frames removed before they were read.
-
-    batch: the last one in the log, None when there is none.
-    """
-
-    state: str
-    pid: int
-    lags: dict[int, int]
-    lost: int
-    batch: Batch | None
-
-
-@dataclass(frozen=True)
 class ConsumerMemory:
     pid: int
 
 
-def read(context: ReadContext[ConsumerLimits, ConsumerMemory]) -> ConsumerReading:
+def read(context: ReadContext[ConsumerLimits, ConsumerMemory]) -> ConsumerState:
     """Raises TransientError when Kafka does not answer."""
-    from scripts.monitor.parse import last_batch
-    from scripts.stack import hops
-    from scripts.stack.stack import ending
-    from scripts.stack.supervise import Supervisor
+    from scripts.observe import consumer
 
-    supervisor = Supervisor(context.settings)
-    positions = hops.positions(context.settings)
-    return ConsumerReading(
-        supervisor.state("consumer"),
-        supervisor.pid("consumer"),
-        {partition: position.lag for partition, position in positions.items()},
-        sum(max(0, p.first - p.committed) for p in positions.values() if p.committed is not None),
-        last_batch(ending(context.settings.logs / "consumer.log", _LOG_END)),
-    )
+    return consumer.read(context.settings, context.pipeline)
 
 
-def judge(consumer: ConsumerReading, context: JudgeContext[ConsumerLimits, ConsumerMemory]) -> Judgement:
+def judge(consumer: ConsumerState, context: JudgeContext[ConsumerLimits, ConsumerMemory]) -> Judgement:
     limits = context.limits
     lag = sum(consumer.lags.values())
     judgement = Judgement(figures={"state": consumer.state, "lag in frames": lag})
@@ -95,7 +68,7 @@ def judge(consumer: ConsumerReading, context: JudgeContext[ConsumerLimits, Consu
     return judgement
 
 
-def remember(consumer: ConsumerReading, now: datetime) -> ConsumerMemory:
+def remember(consumer: ConsumerState, now: datetime) -> ConsumerMemory:
     return ConsumerMemory(consumer.pid)
 
 

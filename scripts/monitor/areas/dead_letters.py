@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
@@ -14,7 +12,8 @@ from scripts.monitor.area import NAMED, Area, JudgeContext, Judgement, ReadConte
 from scripts.monitor.ranges import Count, Rate, Share
 from scripts.stack.wording import one_line
 
-_RECEIPTS = 20_000  # page receipts that are read in one look
+if TYPE_CHECKING:
+    from scripts.observe.records import NewLetters
 
 
 class DeadLetterLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,62 +34,28 @@ class DeadLetterMemory:
 
 @dataclass(frozen=True)
 class DeadLetterReading:
-    """New ones since the look before. since: when that was, None at the first look.
-
-    read: how many of the new ones were read for their reasons. reasons: code -> letters among those.
-    fetched: records that NiFi fetched in the same time. ends and page_ends: partition -> where the next look begins.
-    """
+    """since: when the look before counted, None at the first look."""
 
     since: datetime | None
-    new: int
-    read: int
-    reasons: dict[str, int]
-    fetched: int
-    ends: dict[int, int]
-    page_ends: dict[int, int]
+    letters: NewLetters
 
 
 def read(context: ReadContext[DeadLetterLimits, DeadLetterMemory]) -> DeadLetterReading:
-    """Raises TransientError when Kafka does not answer.
+    """Raises TransientError when Kafka does not answer."""
+    from scripts.observe import records
 
-    Without the registry no reasons are read; what is new is counted all the same.
-    """
-    import requests
-
-    from scripts.monitor import tail
-    from scripts.stack import hops
-
-    settings, pipeline, memory = context.settings, context.pipeline, context.memory
-    decoder = hops.Decoder(settings)
-    begin, page_begin = (memory.letters, memory.pages) if memory else (None, None)
-    letters, values = tail.since(settings, pipeline.dead_letters, begin, context.limits.most_read)
-    pages, receipts = tail.since(settings, pipeline.pages, page_begin, _RECEIPTS)
-    reasons: Counter[str] = Counter()
-    count = fetched = 0
-    try:
-        for value in values:
-            reasons.update(reasons_of(tail.decoded(decoder, value)))
-            count += 1
-        counts = (tail.decoded(decoder, value).get("fetched") for value in receipts)
-        fetched = sum(number for number in counts if isinstance(number, int))
-    except requests.RequestException:
-        fetched = 0  # the registry is away: no share of a part
-    since = memory.counted if memory else None
-    return DeadLetterReading(since, letters.new, count, dict(reasons), fetched, letters.ends, pages.ends)
+    memory, most = context.memory, context.limits.most_read
+    begin, pages_begin = (memory.letters, memory.pages) if memory else (None, None)
+    letters = records.new_letters(context.settings, context.pipeline, begin, pages_begin, most)
+    return DeadLetterReading(memory.counted if memory else None, letters)
 
 
-def reasons_of(letter: Mapping[str, Any]) -> set[str]:
-    """The reason codes of a dead letter; one for what is none."""
-    reasons = letter.get("reasons")
-    return {str(reason) for reason in reasons} if reasons and isinstance(reasons, list) else {"not_readable"}
-
-
-def judge(letters: DeadLetterReading, context: JudgeContext[DeadLetterLimits, DeadLetterMemory]) -> Judgement:
-    limits = context.limits
+def judge(reading: DeadLetterReading, context: JudgeContext[DeadLetterLimits, DeadLetterMemory]) -> Judgement:
+    limits, letters = context.limits, reading.letters
     held = sum(letters.ends.values())
-    if letters.since is None:
+    if reading.since is None:
         return Judgement(notes=["counted from now on"], figures={"in the topic": held})
-    minutes = max(1.0, context.age(letters.since) / 60)  # a look right after the other shows no rate
+    minutes = max(1.0, context.age(reading.since) / 60)  # a look right after the other shows no rate
     judgement = Judgement(
         figures={
             "in the topic": held,
@@ -120,8 +85,8 @@ def judge(letters: DeadLetterReading, context: JudgeContext[DeadLetterLimits, De
     return judgement
 
 
-def remember(letters: DeadLetterReading, now: datetime) -> DeadLetterMemory:
-    return DeadLetterMemory(letters.ends, letters.page_ends, now)
+def remember(reading: DeadLetterReading, now: datetime) -> DeadLetterMemory:
+    return DeadLetterMemory(reading.letters.ends, reading.letters.page_ends, now)
 
 
 AREA = Area(

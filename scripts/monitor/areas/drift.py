@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from scripts.monitor.area import Area, JudgeContext, Judgement, ReadContext, listed
-from scripts.monitor.gather import Unread
+from scripts.monitor.missing import Missing
 from scripts.stack.wording import one_line
 
 
@@ -14,12 +14,12 @@ class DriftReading:
     differences: list[str]
 
 
-def read(context: ReadContext[None, None]) -> DriftReading | Unread:
+def read(context: ReadContext[None, None]) -> DriftReading | Missing:
     """Raises PipelineError when it cannot be told."""
     from scripts.monitor import deploys
 
     if context.readings["flow"] is None:  # then there is nothing to compare
-        return Unread("not known: the flow is not on the canvas", reported=True)
+        return Missing("not known: the flow is not on the canvas", reported=True)
     return DriftReading(deploys.drift(context.settings))
 
 

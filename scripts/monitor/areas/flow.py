@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -14,38 +13,13 @@ from scripts.stack.wording import one_line
 
 if TYPE_CHECKING:
     from nifi_flows.canvas import Part
-
-_BULLETINS = 50  # that NiFi is asked for
+    from scripts.observe.canvas import Bulletin, Queue
 
 
 class FlowLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     queue_percent: Percent
     bulletin_levels: list[Literal["DEBUG", "INFO", "WARN", "WARNING", "ERROR"]]
     bulletin_seconds: Positive
-
-
-@dataclass(frozen=True)
-class Queue:
-    """percent: of its back-pressure threshold, by count or bytes. moved: FlowFiles that left it in five minutes.
-
-    retries: it leads back to where it comes from.
-    """
-
-    name: str
-    queued: int
-    percent: int
-    moved: int
-    retries: bool
-
-
-@dataclass(frozen=True)
-class Bulletin:
-    """age: seconds."""
-
-    level: str
-    source: str
-    message: str
-    age: float
 
 
 @dataclass(frozen=True)
@@ -67,58 +41,21 @@ class FlowReading:
 
 def read(context: ReadContext[FlowLimits, None]) -> FlowReading | None:
     """None when the flow is not on the canvas. Raises PipelineError when NiFi does not answer or refuses."""
-    import nipyapi
-
-    from nifi_flows import canvas, connection
-    from scripts.monitor.parse import age_of
+    from scripts.observe import canvas, pull_run
     from scripts.stack import credentials
     from scripts.stack.stack import nifi_of
 
-    name = context.pipeline.name
-    with connection.connected(nifi_of(context.settings, credentials.require(context.settings.secrets))):
-        group = canvas.find_group(name)
-        if group is None:
-            return None
-        parts = canvas.parts(group)
-        status = nipyapi.nifi.FlowApi().get_process_group_status(group, recursive=True).process_group_status
-        board = nipyapi.nifi.FlowApi().get_bulletin_board(limit=_BULLETINS).bulletin_board
-        run, at_rest, interval = _run(name, group)
-    now = datetime.now().astimezone()
-    return FlowReading(
-        len(parts),
-        [words for part in parts if (words := ill(part))],
-        [
-            Queue(
-                queue.name or f"{queue.source_name} to {queue.destination_name}",
-                queue.flow_files_queued or 0,
-                max(queue.percent_use_count or 0, queue.percent_use_bytes or 0),
-                queue.flow_files_out or 0,
-                queue.source_name == queue.destination_name,  # NiFi 2.3 leaves the ids out here
-            )
-            for queue in canvas.connection_statuses(status.aggregate_snapshot)
-        ],
-        [
-            Bulletin(b.level, b.source_name or "NiFi", b.message or "", age_of(b.timestamp or "", now))
-            for b in (entity.bulletin for entity in board.bulletins or [])
-            if b is not None
-        ],
-        run,
-        at_rest,
-        interval,
-    )
-
-
-def _run(name: str, group: str) -> tuple[str, bool | None, float]:
-    """The pull run in words, whether it is at rest, and its interval in seconds."""
-    from nifi_flows import canvas
-    from scripts.monitor.parse import seconds_of
-    from scripts.stack import hops
-
+    address = nifi_of(context.settings, credentials.require(context.settings.secrets))
+    seen = canvas.read(address, context.pipeline)
+    if seen is None:
+        return None
     try:
-        state = hops.flow(name)
-        return hops.describe(state), hops.at_rest(state), seconds_of(canvas.parameters(group).get("run.interval") or "")
-    except Exception:  # noqa: BLE001 - its parts are judged; what has no pull run is drift
-        return "", None, 0.0
+        found = pull_run.read(address, context.pipeline)
+        run, at_rest, interval = pull_run.describe(found), pull_run.at_rest(found), found.interval
+    except Exception:  # noqa: BLE001 - its components are judged; what has no pull run is drift
+        run, at_rest, interval = "", None, 0.0
+    troubles = [trouble for part in seen.parts if (trouble := ill(part))]
+    return FlowReading(len(seen.parts), troubles, seen.queues, seen.bulletins, run, at_rest, interval)
 
 
 def ill(part: Part) -> str:

@@ -10,10 +10,10 @@ from nifi_flows.errors import TerminalError
 from scripts.monitor.areas import AREAS
 from scripts.monitor.areas.drift import DriftReading
 from scripts.monitor.deploys import Deploys
-from scripts.monitor.gather import Unread
 from scripts.monitor.judge import judge
+from scripts.monitor.missing import Missing
 from scripts.monitor.record import from_json
-from tests.unit.monitor.well import CONSUMER, LIMITS, MINUTE, NOW, WELL, after, first, well
+from tests.unit.monitor.well import LIMITS, MINUTE, NOW, WELL, after, behind, first, well
 
 HOLD = Deploys(held={"who": "ann", "why": "trying a wider page", "since": "2026-03-01"})
 
@@ -46,9 +46,9 @@ def test_trouble_that_goes_away_in_between_is_no_illness() -> None:
 
 
 def test_what_could_not_be_looked_at_meanwhile_stays_as_ill_as_it_was() -> None:
-    hidden = Unread("not known: NiFi does not answer", reported=True)
+    hidden = Missing("not known: NiFi does not answer", reported=True)
     one = judge(None, well(drift=DriftReading(["x"])), LIMITS, NOW)
-    two = after(one, 1, nifi=Unread("refused"), flow=hidden, drift=hidden)
+    two = after(one, 1, nifi=Missing("refused"), flow=hidden, drift=hidden)
     assert two.checks["drift"].verdict == "unknown"
     assert two.checks["drift"].says == ["not known: NiFi does not answer"]
     assert two.checks["flow"].since == NOW + MINUTE
@@ -59,8 +59,8 @@ def test_what_could_not_be_looked_at_meanwhile_stays_as_ill_as_it_was() -> None:
 
 
 def test_one_engine_that_is_down_is_one_alarm() -> None:
-    hidden = Unread("not known: NiFi does not answer", reported=True)
-    down: dict[str, Any] = {"nifi": Unread("NiFi does not answer"), "flow": hidden, "drift": hidden}
+    hidden = Missing("not known: NiFi does not answer", reported=True)
+    down: dict[str, Any] = {"nifi": Missing("NiFi does not answer"), "flow": hidden, "drift": hidden}
     record = after(judge(None, well(**down), LIMITS, NOW), 1, **down)
     assert [area for area, check in record.checks.items() if check.verdict == "ill"] == ["nifi"]
     assert record.verdict == "ill"
@@ -73,7 +73,7 @@ def test_a_look_remembers_for_the_next_one_also_what_this_one_could_not_read() -
         "consumer": {"pid": 71},
         "dead_letters": {"letters": {"0": 10}, "pages": {"0": 30}, "counted": moment},
     }
-    two = after(one, 1, dead_letters=Unread("no Kafka"), consumer=Unread("no Kafka"))
+    two = after(one, 1, dead_letters=Missing("no Kafka"), consumer=Missing("no Kafka"))
     assert two.memory == one.memory
 
 
@@ -84,7 +84,7 @@ def test_what_others_wrote_cannot_break_a_line() -> None:
 
 
 def test_a_record_survives_json_and_nothing_else_is_one() -> None:
-    record = judge(None, well(deploys=replace(HOLD, new_version="v7"), drift=Unread("x")), LIMITS, NOW)
+    record = judge(None, well(deploys=replace(HOLD, new_version="v7"), drift=Missing("x")), LIMITS, NOW)
     assert from_json(json.loads(json.dumps(record.as_json()))) == record
     value = record.as_json()
     bad: list[Any] = [None, [], {}, "x", {**value, "at": "yesterday"}, {**value, "at": "2026-03-01T12:00:00"}]
@@ -100,7 +100,7 @@ def test_a_record_of_before_areas_remembered_for_themselves_is_gone_on_from() ->
     value["memory"] = {"dead_letters": {"0": 10}, "pages": {"0": 30}, "counted": "2026-03-01T12:00:00Z", "pid": 70}
     before = from_json(value)
     assert {name: area.recalled(before.memory.get(name)) for name, area in AREAS.items()} == dict.fromkeys(AREAS)
-    record = after(before, 2, drift=DriftReading(["x"]), consumer=replace(CONSUMER, lags={0: 0}))
+    record = after(before, 2, drift=DriftReading(["x"]), consumer=behind(0))
     assert (record.checks["drift"].verdict, record.checks["consumer"].verdict) == ("ill", "ok")
 
 
