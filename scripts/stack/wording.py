@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 _LONGEST = 240  # characters of what others have written
+_ERROR = 120  # characters of an error, in a table or behind a name
 
 
 def some(items: Sequence[object], named: int) -> str:
@@ -17,3 +18,8 @@ def one_line(text: str) -> str:
     printable = "".join(character if character.isprintable() else " " for character in text[: 4 * _LONGEST])
     line = re.sub(r" +", " ", printable).strip()
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+
+
+def first_line(error: Exception) -> str:
+    """What an error says first, at most 120 characters; its type when it says nothing."""
+    return (str(error).splitlines() or [repr(error)])[0][:_ERROR]
