@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from nifi_flows.errors import TransientError
 from scripts.monitor.facts import Offsets
+from scripts.stack.engines import kafka
 from scripts.stack.settings import Settings
 
 _ANSWER = 10  # seconds for Kafka's answer to one question
@@ -97,7 +98,7 @@ def _opened(message: Message) -> tuple[int, int, bytes]:
 def _consumer(settings: Settings) -> Consumer:
     return Consumer(
         {
-            "bootstrap.servers": settings.kafka,
+            "bootstrap.servers": kafka.address(settings),
             "group.id": "monitor",  # which never joins or commits
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
@@ -109,4 +110,6 @@ def _consumer(settings: Settings) -> Consumer:
 
 
 def _no_kafka(settings: Settings, error: KafkaException) -> TransientError:
-    return TransientError(f"Kafka at {settings.kafka} does not answer: {error.args[0]}", "./scripts/pipeline status")
+    return TransientError(
+        f"Kafka at {kafka.address(settings)} does not answer: {error.args[0]}", "./scripts/pipeline status"
+    )

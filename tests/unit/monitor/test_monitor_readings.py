@@ -20,6 +20,7 @@ from scripts.monitor.gather import Step, gather
 from scripts.monitor.parse import age_of, last_batch, micros, seconds_of
 from scripts.monitor.record import Memory
 from scripts.monitor.tail import Window, since, window
+from scripts.stack import configuration
 from scripts.stack.settings import Settings
 
 NOW = datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)
@@ -181,7 +182,7 @@ def test_a_record_of_another_contract_is_no_user() -> None:
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("PIPELINE_HOME", str(tmp_path))
     monkeypatch.delenv("PIPELINE_ALERT_WEBHOOK", raising=False)
-    return Settings()
+    return configuration.load()
 
 
 @pytest.fixture
@@ -256,7 +257,7 @@ def broker(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[tupl
     producer = Producer({"test.mock.num.brokers": 1, "log_level": 0})
     (found,) = producer.list_topics(timeout=5).brokers.values()
     monkeypatch.setenv("PIPELINE_KAFKA_PORT", str(found.port))
-    yield Settings(), producer
+    yield configuration.load(), producer
     producer.flush(5)
 
 
@@ -284,4 +285,4 @@ def test_a_kafka_that_does_not_answer_is_told(settings: Settings, monkeypatch: p
     monkeypatch.setattr("scripts.monitor.tail._ANSWER", 0.3)
     monkeypatch.setenv("PIPELINE_KAFKA_PORT", "9")
     with pytest.raises(TransientError, match="does not answer"):
-        since(Settings(), "letters", None, 10)
+        since(configuration.load(), "letters", None, 10)
