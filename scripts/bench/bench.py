@@ -22,11 +22,15 @@ from scripts.bench.conditions import Conditions
 from scripts.bench.contenders import Contender
 from scripts.bench.measure import Latency, Throughput, latency, throughput
 from scripts.bootstrap import ROOT
-from scripts.observe import consumer, pull_run
+from scripts.observe import consumer, engines, pull_run
+from scripts.observe.gather import Failed, Unread, gather
 from scripts.stack import flows
 from scripts.stack.engines import cassandra, kafka
 from scripts.stack.stack import Stack
+from scripts.stack.wording import first_line
 
+_ANSWER = 5.0  # seconds that an engine gets for an answer
+_PATIENCE = 10.0  # seconds for all of them
 _FRAME = 480  # bytes of a user's frame, on average
 Say = Callable[[str], None]
 
@@ -67,14 +71,17 @@ class Benchmark:
 
 def check_free(made: Stack, pipeline: Pipeline) -> None:
     """Raise TransientError unless every engine answers and nothing is under way: it would be measured, too."""
-    for engine in (engine for engine in made.engines if not engine.optional):
-        try:
-            engine.ready()
-        except Exception as error:
+    needed = [engine for engine in made.engines if not engine.optional]
+    asks = engines.asks(needed, made.credentials, _ANSWER)
+    read = gather([[asked] for asked in asks.values()], _PATIENCE)
+    for engine in needed:
+        answer = read.of(asks[engine.name])
+        if isinstance(answer, Unread):
+            why = first_line(answer.error) if isinstance(answer, Failed) else f"no answer in {_PATIENCE:g} s"
             raise TransientError(
-                f"{engine.title} is not ready: {(str(error).splitlines() or [''])[0][:120]}",
+                f"{engine.title} is not ready: {why}",
                 "./scripts/run brings the stack up; ./scripts/pipeline doctor says what is wrong",
-            ) from error
+            )
     found, lag = pull_run.read(made.nifi, pipeline), consumer.lag(made.settings, pipeline)
     if not pull_run.at_rest(found) or lag:
         raise TransientError(
@@ -186,7 +193,7 @@ def _append_alone(made: Stack, pipeline: Pipeline, session: Session, conditions:
         done = subprocess.run(
             [sys.executable, "-m", "scripts.bench.baseline.append", table, str(conditions.users), str(conditions.runs)],
             cwd=ROOT,
-            env={**os.environ, **contenders.consumer_environment(made)},
+            env={**os.environ, **contenders.consumer_environment(made, pipeline)},
             capture_output=True,
             check=False,
         )

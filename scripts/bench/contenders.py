@@ -28,6 +28,7 @@ from scripts.stack.stack import Stack
 
 Dead = Callable[[], str | None]  # why no more rows will come, or None
 
+_ANSWER = 3.0  # seconds that an engine gets for an answer
 _TABLE = "bench_baseline"  # in the pipeline's keyspace
 _COLUMNS = (
     "id uuid PRIMARY KEY, first_name text, last_name text, gender text, address text, post_code text, email text, "
@@ -178,7 +179,7 @@ def baseline(made: Stack, pipeline: Pipeline, session: Session, source: str, sou
         table(session, pipeline) as rows,
     ):
         arguments = [own, rows, checkpoint, _schema(pipeline)]
-        consumer = _python("scripts.bench.baseline.consumer", arguments, consumer_environment(made), made)
+        consumer = _python("scripts.bench.baseline.consumer", arguments, consumer_environment(made, pipeline), made)
         plain = Baseline(made, pipeline, source, source_pid, consumer, own, rows)
         try:
             _wait_for_stream(made, consumer)
@@ -229,8 +230,8 @@ def spark_free(made: Stack) -> Iterator[None]:
         stack.wait_ready(made, ["consumer"], lambda engine, state: None)
 
 
-def consumer_environment(made: Stack) -> dict[str, str]:
-    return dict(made.engine("consumer").environment)
+def consumer_environment(made: Stack, pipeline: Pipeline) -> dict[str, str]:
+    return dict(stack.configuration(made, pipeline).launches["consumer"].environment)
 
 
 def _python(
@@ -268,7 +269,7 @@ def _wait_for_stream(made: Stack, consumer: "subprocess.Popen[bytes]") -> None:
                 f"read {made.settings.logs}/consumer-bench.log",
             )
         try:
-            made.engine("consumer").ready()  # it shows itself where the pipeline's consumer does
+            made.engine("consumer").ask(made.credentials, _ANSWER)  # it shows itself where the pipeline's consumer does
             return
         except (requests.RequestException, LookupError, TransientError):
             time.sleep(0.5)

@@ -13,6 +13,7 @@ from scripts.canvas import proxy
 from scripts.commands import console
 from scripts.stack import configuration, credentials, preflight
 from scripts.stack.credentials import write_private
+from scripts.stack.engines import nifi, spark
 from scripts.stack.settings import LOOPBACK, Settings
 from scripts.stack.stack import nifi_of
 from scripts.stack.supervise import Supervisor
@@ -22,12 +23,12 @@ def canvas() -> None:
     """Show the NiFi canvas in a browser, by a link that works once; serves until Ctrl-C."""
     configured = configuration.load()
     Supervisor(configured).require()
-    nifi = nifi_of(configured, credentials.require(configured.secrets))
-    asyncio.run(proxy.require(nifi))
-    preflight.check_port(configured.canvas_port, "NiFi canvas")
+    upstream = nifi_of(configured, credentials.require(configured.secrets))
+    asyncio.run(proxy.require(upstream))
+    preflight.check_port(configured.port(nifi.CANVAS), nifi.CANVAS.purpose)
     page = configured.run / "canvas.html"
     try:
-        asyncio.run(proxy.serve(nifi, configured.canvas_port, partial(_show, configured, page)))
+        asyncio.run(proxy.serve(upstream, configured.port(nifi.CANVAS), partial(_show, configured, page)))
     finally:
         page.unlink(missing_ok=True)
 
@@ -35,12 +36,12 @@ def canvas() -> None:
 def _show(configured: Settings, page: Path, link: str) -> None:
     console.err.print("The NiFi canvas, until Ctrl-C. The link lets one browser in:")
     typer.echo(link)
-    spark = {
-        "consumer": configured.consumer_ui_port,
-        "master": configured.spark_master_ui_port,
-        "worker": configured.spark_worker_ui_port,
+    shown = {
+        "consumer": configured.port(spark.CONSUMER_UI),
+        "master": configured.port(spark.MASTER_UI),
+        "worker": configured.port(spark.WORKER_UI),
     }
-    addresses = ", ".join(f"{name} http://{LOOPBACK}:{port}" for name, port in spark.items())
+    addresses = ", ".join(f"{name} http://{LOOPBACK}:{port}" for name, port in shown.items())
     console.err.print(f"Spark needs no link: {addresses}")
     if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
         # By way of a file that nobody else can read: what a browser is started with is in the process list.

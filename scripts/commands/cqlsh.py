@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from nifi_flows.errors import TransientError
+from nifi_flows.pipeline import USERS
 from scripts.stack import configuration
 from scripts.stack.engines import cassandra
 from scripts.stack.settings import LOOPBACK, Settings
@@ -42,8 +43,8 @@ def _command(configured: Settings) -> list[str]:
     if not credentials.exists():
         raise TransientError("Cassandra has not been set up yet", "start with ./scripts/run")
     shell = str(Path(sys.executable).with_name("cqlsh"))
-    options = ["--credentials", str(credentials), "-u", cassandra.ROLE, "-k", "spark_streams"]
-    return [shell, *options, "--connect-timeout", "10", LOOPBACK, str(configured.cassandra_port)]
+    options = ["--credentials", str(credentials), "-u", cassandra.ROLE, "-k", USERS.keyspace]
+    return [shell, *options, "--connect-timeout", "10", LOOPBACK, str(configured.port(cassandra.PORT))]
 
 
 def _environment() -> dict[str, str]:

@@ -27,7 +27,7 @@ _FIRST_ROW = 120  # seconds from the deploy to the first row before we say that 
 _RESTART = 120  # seconds that an engine may be away while we watch
 _SAMPLE = (
     "SELECT first_name, last_name, email_domain, age, age_group, country_code, region, source "
-    "FROM created_users LIMIT 5"
+    f"FROM {USERS.table} LIMIT 5"
 )
 
 
@@ -55,11 +55,11 @@ def run(
     wanted = _run_parameters(source, seed, pages, page_size, interval)
     if source not in (None, "embedded"):
         check_source(str(wanted["source.url"]))
-    made = stack.configure(configured, invalid_share)
+    made, written = stack.prepare(configured, USERS, invalid_share)
     if not site.placed(configured):
         site.place(configured, flows.make(configured))  # a NiFi that starts with it need not be restarted
     with _undone_on_failure(made):
-        stack.start(made)
+        stack.start(made, written.launches)
         _start_engines(made)
         _step("Deploying the flow")
         with connection.connected(made.nifi):
@@ -131,7 +131,7 @@ def _start_engines(made: Stack) -> None:
     others = [e.name for e in made.engines if e.name not in ("nifi", "consumer") and not e.optional]
     stack.start_engines(made, ["nifi", *others])
     stack.wait_ready(made, others, _report)
-    provision(made)
+    provision(made, USERS)
     stack.start_engines(made, ["consumer"])
     stack.wait_ready(made, ["nifi"], _report)
 
@@ -196,7 +196,7 @@ def _show(made: Stack) -> None:
         for hop, count in totals.read(made.settings, session, USERS).items():
             counts.add_row(hop, f"{count:,}")
     console.out.print(counts)
-    console.out.print("\nA few rows of spark_streams.created_users", style="italic")
+    console.out.print(f"\nA few rows of {USERS.keyspace}.{USERS.table}", style="italic")
     console.out.print(cqlsh_output(made.settings, _SAMPLE))
     console.out.print(
         "Look further\n"

@@ -26,7 +26,7 @@ def source(context: typer.Context, output: console.OutputOption = console.Output
     """Show what the embedded source does wrong, how often, and what else it can; tell it to misbehave or behave."""
     if context.invoked_subcommand is None:
         configured = _configured()
-        shown = describe(configured.source, embedded.behaviour(configured), embedded.stats(configured))
+        shown = describe(embedded.address(configured), embedded.behaviour(configured), embedded.stats(configured))
         if output == console.Output.json:
             console.print_json(shown)
         else:

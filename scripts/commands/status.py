@@ -13,7 +13,7 @@ from nifi_flows.pipeline import USERS, Pipeline
 from scripts.commands import console
 from scripts.observe import engines
 from scripts.observe.engines import Process
-from scripts.observe.gather import Failed, Gathered, Late, Skipped, Step, Unread, gather
+from scripts.observe.gather import Failed, Gathered, Step, Unread, gather
 from scripts.stack import configuration, credentials
 from scripts.stack.credentials import Credentials
 from scripts.stack.engine import Engine
@@ -62,9 +62,9 @@ def look(
     processes = {e.name: Step("supervisor", partial(engines.process, settings, e.name)) for e in described}
     run = Step("NiFi", partial(_pull_run, settings, made, pipeline), needed=True)
     lag = Step("Kafka", partial(_lag, settings, pipeline))
-    chains: list[list[Step[Any]]] = [[run, lag], *([step] for step in (*asks.values(), *processes.values()))]
-    read = gather(chains, _PATIENCE)
-    told = [_engine(engine, read.of(asks[engine.name]), read.of(processes[engine.name])) for engine in described]
+    alone: list[Step[Any]] = [*asks.values(), *processes.values()]
+    read = gather([[run, lag], *([step] for step in alone)], _PATIENCE)
+    told = [_engine(engine, read, asks[engine.name], processes[engine.name]) for engine in described]
     return told, _flow(read, run, lag)
 
 
@@ -86,7 +86,8 @@ def _lag(settings: Settings, pipeline: Pipeline) -> int:
     return consumer.lag(settings, pipeline)
 
 
-def _engine(engine: Engine, answer: str | Unread, process: Process | Unread) -> EngineStatus:
+def _engine(engine: Engine, read: Gathered, asked: Step[str], supervised: Step[Process]) -> EngineStatus:
+    answer, process = read.of(asked), read.of(supervised)
     if isinstance(process, Unread):
         process = Process("UNKNOWN", 0, 0)
     ready, detail = (False, _why(engine.name, answer)) if isinstance(answer, Unread) else (True, answer)
@@ -107,14 +108,9 @@ def _flow(read: Gathered, run: Step[dict[str, object]], lag: Step[int]) -> dict[
 
 
 def _why(name: str, unread: Unread) -> str:
-    match unread:
-        case Failed(error=error):
-            return first_line(error)
-        case Late(seconds=seconds):
-            return f"{name} gave no answer within {seconds:g} s"
-        case Skipped(after=step):
-            return f"not asked, since {step.name} does not answer"
-    raise AssertionError(f"{name} is unread for no reason")
+    if isinstance(unread, Failed):
+        return first_line(unread.error)
+    return f"{name} gave no answer in {_PATIENCE:g} s"
 
 
 def _print(told: list[EngineStatus], flow: dict[str, object]) -> None:
@@ -135,4 +131,4 @@ def _print(told: list[EngineStatus], flow: dict[str, object]) -> None:
     total = sum(engine.memory for engine in told)
     console.out.print(f"\nmemory in all: {total / 1024**3:.1f} GiB")
     lag = f"; {flow['lag']} frames not yet consumed" if "lag" in flow else ""
-    console.out.print(f"flow users: {flow['summary']}{lag}", markup=False)
+    console.out.print(f"flow {USERS.name}: {flow['summary']}{lag}", markup=False)

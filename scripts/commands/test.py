@@ -10,6 +10,7 @@ import typer
 from scripts.bootstrap import ROOT
 from scripts.commands import console
 from scripts.stack import configuration, install
+from scripts.stack.engines import nifi, spark
 
 _PARTS = (
     ["tests/unit", "--cov"],
@@ -28,8 +29,8 @@ def test(context: typer.Context) -> None:
         "PYTHONPATH": ROOT,
         "PYTHONHASHSEED": seed,
         "JAVA_HOME": str(installed.jdk17),
-        "PIPELINE_NIFIAPI": str(installed.nifi_python_api),
-        "PIPELINE_SPARK_JARS": ",".join(str(jar) for jar in installed.spark_jars),
+        "PIPELINE_NIFIAPI": str(nifi.python_api(installed)),
+        "PIPELINE_SPARK_JARS": ",".join(str(jar) for jar in spark.jars(installed)),
     }
     for arguments in [context.args] if context.args else _PARTS:
         console.err.print(f"PYTHONHASHSEED={seed} pytest {' '.join(arguments)}", style="bold", markup=False)

@@ -13,7 +13,6 @@ from nifi_flows.errors import TerminalError
 from nifi_flows.pipeline import Pipeline
 from scripts.bootstrap import LOCK
 from scripts.doctor import engines, files, flow, machine, topics
-from scripts.doctor.asking import Engine, describe
 from scripts.doctor.check import Chain, Check, findings, judged
 from scripts.doctor.finding import Finding, failed
 from scripts.observe import canvas, consumer, records
@@ -25,6 +24,8 @@ from scripts.observe.gather import Step, Unread, gather
 from scripts.stack import credentials, install, lock
 from scripts.stack import machine as resources
 from scripts.stack.credentials import Credentials
+from scripts.stack.engine import Engine
+from scripts.stack.engines import describe
 from scripts.stack.settings import Settings
 from scripts.stack.stack import nifi_of
 

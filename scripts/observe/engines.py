@@ -2,14 +2,14 @@
 
 import datetime
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 from scripts.observe import usage
 from scripts.observe.gather import Step
 from scripts.stack.credentials import Credentials
+from scripts.stack.engine import Engine
 from scripts.stack.launch import living_group
 from scripts.stack.settings import Settings
 from scripts.stack.stack import ending
@@ -17,15 +17,6 @@ from scripts.stack.supervise import Supervisor
 
 _LOG_END = 256 * 1024  # bytes of the supervisor's log that are read
 _EXITED = re.compile(r"^(\S+ \S+),\d+ \w+ exited: (\S+) \((.*); not expected\)$", re.MULTILINE)
-
-
-class Engine(Protocol):
-    """What is asked; see scripts/stack/engine.py."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def ask(self) -> Callable[[Credentials | None, float], str]: ...
 
 
 @dataclass(frozen=True)

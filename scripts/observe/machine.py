@@ -17,6 +17,7 @@ import requests
 from cryptography import x509
 
 from scripts.stack import preflight
+from scripts.stack.engines import PORTS
 from scripts.stack.settings import LOOPBACK, Settings
 
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
@@ -126,9 +127,7 @@ class Port:
 
 
 def read_ports(settings: Settings) -> list[Port]:
-    return [
-        _port(number, f"PIPELINE_{field.upper()}", settings) for field, number in settings if field.endswith("_port")
-    ]
+    return [_port(settings.port(port), port.variable, settings) for port in PORTS]
 
 
 def _port(number: int, variable: str, settings: Settings) -> Port:

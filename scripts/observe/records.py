@@ -16,6 +16,7 @@ from nifi_flows.pipeline import Pipeline
 from scripts.observe import topics
 from scripts.observe.topics import Message, Offsets
 from scripts.stack.engines import registry
+from scripts.stack.http import get_json
 from scripts.stack.settings import Settings
 
 _WHOLE = 30.0  # seconds without a message of a topic that is read from its beginning
@@ -73,22 +74,24 @@ class Decoder:
 def decoder(settings: Settings, patience: float = _REGISTRY) -> Decoder:
     """A decoder that asks the schema registry of a stack, past any proxy."""
     address = registry.address(settings)
-    asking = requests.Session()
-    asking.trust_env = False
 
     def schema_of(schema_id: int) -> str | None:
         try:
-            response = asking.get(f"{address}/schemas/ids/{schema_id}", timeout=patience)
-            if response.status_code == 404:
+            return str(get_json(f"{address}/schemas/ids/{schema_id}", patience)["schema"])
+        except requests.HTTPError as error:
+            if error.response.status_code == 404:
                 return None
-            response.raise_for_status()
-            return str(response.json()["schema"])
-        except requests.RequestException as error:
-            raise RegistryAway(
-                f"the schema registry at {address} does not answer: {error}", "./scripts/pipeline logs registry"
-            ) from error
+            raise _away(address, error) from error
+        except (TransientError, requests.RequestException) as error:
+            raise _away(address, error) from error
 
     return Decoder(schema_of)
+
+
+def _away(address: str, error: Exception) -> RegistryAway:
+    return RegistryAway(
+        f"the schema registry at {address} does not answer: {error}", "./scripts/pipeline logs registry"
+    )
 
 
 def receipts(settings: Settings, pipeline: Pipeline) -> dict[str, Record]:

@@ -3,6 +3,8 @@
 Files are mode 600 in a folder of mode 700 under the stack's home, outside git.
 """
 
+from __future__ import annotations
+
 import datetime
 import ipaddress
 import json
@@ -10,13 +12,13 @@ import os
 import secrets
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from typing import TYPE_CHECKING
 
 from nifi_flows.errors import TerminalError, TransientError
+
+if TYPE_CHECKING:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric import ec
 
 ADMIN_IDENTITY = "CN=admin"
 RENEWAL = datetime.timedelta(days=30)  # before their end, certificates are made anew
@@ -96,6 +98,8 @@ def renew(folder: Path) -> bool:
 
 
 def _end(path: Path) -> datetime.datetime | None:
+    from cryptography import x509
+
     try:
         return x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
     except (OSError, ValueError):
@@ -147,6 +151,11 @@ def _complete(path: Path, words: _Words) -> _Words:
 
 def _make_certificates(folder: Path) -> None:
     """A CA whose key is thrown away once it has signed the server's and the client's certificate."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
     ca_key = ec.generate_private_key(ec.SECP256R1())
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Local pipeline CA")])
     ca = (
@@ -179,6 +188,8 @@ def _make_certificates(folder: Path) -> None:
 
 
 def _certificate(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    from cryptography import x509
+
     now = datetime.datetime.now(datetime.UTC)
     return (
         x509.CertificateBuilder()

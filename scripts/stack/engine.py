@@ -1,13 +1,26 @@
-"""What the stack knows of one engine: how to start it, where it listens and how to ask whether it is ready.
+"""What an engine is, and apart from it what puts one on this machine.
 
-To describe an engine writes nothing: its configuration files are part of the description, and `configure` writes them.
+A description comes from the settings alone: it needs no installation and no secrets, and serves an engine that
+somebody else has started just as well. A configuration is for an engine that this machine's supervisor starts.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from nifi_flows.errors import TerminalError
 from nifi_flows.files import write_private
+
+if TYPE_CHECKING:
+    from nifi_flows.pipeline import Pipeline
+    from scripts.stack.credentials import Credentials
+    from scripts.stack.layout import Installed
+    from scripts.stack.settings import Settings
+
+Ask = Callable[["Credentials | None", float], str]
 
 # The first compiler alone: it halves the CPU that a JVM burns while it starts, and on two cores eight of them start
 # at once. For engines whose Java code is not where the time of a record goes.
@@ -16,39 +29,88 @@ QUICK_START = "-XX:TieredStopAtLevel=1"
 
 @dataclass(frozen=True)
 class Engine:
-    """One supervised process.
+    """What an engine is.
 
-    name: how commands and log files call it. command, environment, folder: what is executed, where.
-    first: commands to run before it, each skipped once its path exists. ports: port -> what it is for.
-    ready: asks the engine in its own protocol; returns a short description, raises anything while it is not ready, and
-    changes nothing in it. files: configuration, path -> content. folders: which the engine expects to be there.
-    address: what a user would open or connect to. whole_group: whether a stop signal goes to the children too.
+    name: how commands and log files call it. address: what a user would open or connect to. ports: port -> what it is
+    for. ask: asks it in its own protocol, within so many seconds, and changes nothing in it; returns what it says,
+    raises an error in a few words while it is not ready, TerminalError when it lacks the secrets to ask with.
     set_up: what it needs once before it is ready; called while a start waits for it, and harmless when done before.
-    optional: nothing is amiss while it is stopped. secrets: it gets the user's variables that hold secrets.
+    patience: seconds that a start may take on a slow machine. hangs: seconds without an answer after which it is
+    started again. optional: nothing is amiss while it is stopped.
     """
 
     name: str
     title: str
-    command: Sequence[str]
-    folder: Path
     address: str
     ports: Mapping[int, str]
-    ready: Callable[[], str]
-    environment: Mapping[str, str] = field(default_factory=dict)
-    files: Mapping[Path, bytes] = field(default_factory=dict, repr=False)
-    folders: Sequence[Path] = ()
-    set_up: Callable[[], None] | None = None
-    first: Sequence[tuple[Path, Sequence[str]]] = ()
-    patience: int = 120  # seconds that a start may take on a slow machine
-    hangs: int | None = None  # seconds without an answer after which it is started again
-    whole_group: bool = False
+    ask: Ask
+    set_up: Callable[[Credentials], None] | None = None
+    patience: int = 120
+    hangs: int | None = None
     optional: bool = False
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One process under the supervisor.
+
+    command, environment, folder: what is executed, where. first: commands to run before it, each skipped once its path
+    exists. whole_group: whether a stop signal goes to the children too. secrets: it gets the user's variables that hold
+    secrets.
+    """
+
+    command: Sequence[str]
+    folder: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    first: Sequence[tuple[Path, Sequence[str]]] = ()
+    whole_group: bool = False
     secrets: bool = False
 
 
-def configure(engine: Engine) -> None:
-    """Make an engine's folders and write its configuration, mode 600, since it can hold secrets."""
-    for folder in (engine.folder, *engine.folders, *(path.parent for path in engine.files)):
-        folder.mkdir(parents=True, exist_ok=True)
-    for path, content in engine.files.items():
-        write_private(path, content)
+@dataclass(frozen=True)
+class Configuration:
+    """What puts engines on this machine; `write` makes it so, and nothing else does.
+
+    launches: engine's name -> its process. files: path -> content. folders: which the engines expect to be there.
+    """
+
+    launches: Mapping[str, Launch] = field(default_factory=dict)
+    files: Mapping[Path, bytes] = field(default_factory=dict, repr=False)  # they can hold secrets
+    folders: Sequence[Path] = ()
+
+    def write(self) -> None:
+        """Make the folders and write the files, mode 600, since they can hold secrets."""
+        started_in = [launch.folder for launch in self.launches.values()]
+        for folder in (*started_in, *self.folders, *(path.parent for path in self.files)):
+            folder.mkdir(parents=True, exist_ok=True)
+        for path, content in self.files.items():
+            write_private(path, content)
+
+
+def together(configurations: Iterable[Configuration]) -> Configuration:
+    """Several engines' configurations as one, in their order."""
+    launches: dict[str, Launch] = {}
+    files: dict[Path, bytes] = {}
+    folders: list[Path] = []
+    for one in configurations:
+        launches |= one.launches
+        files |= one.files
+        folders += one.folders
+    return Configuration(launches, files, folders)
+
+
+@dataclass(frozen=True)
+class Local:
+    """What the engines of this machine are configured for: a home, what is installed, its secrets, its pipeline."""
+
+    settings: Settings
+    installed: Installed
+    credentials: Credentials
+    pipeline: Pipeline
+
+
+def known(credentials: Credentials | None) -> Credentials:
+    """The credentials to ask an engine with. Raises TerminalError when there are none."""
+    if credentials is None:
+        raise TerminalError("the secrets to ask it with are missing")
+    return credentials

@@ -25,6 +25,8 @@ from nifi_flows.pipeline import USERS
 from nifi_flows.version import Version
 from scripts.bootstrap import ROOT
 from scripts.stack import credentials
+from scripts.stack.engines import kafka, registry
+from scripts.stack.engines import source as source_engine
 from scripts.stack.settings import Settings
 from scripts.stack.site import LocalSite
 
@@ -418,7 +420,7 @@ def _checked(
     environment = environments.resolve(
         environments.load(flow_files / USERS.environments.name),
         settings.environment,
-        {"kafka": settings.kafka, "registry": settings.registry, "source": settings.source},
+        {engine.NAME: engine.address(settings) for engine in (kafka, registry, source_engine)},
         declared,
         given=(_VERSION, *given),
         secrets=settings.secrets / _SECRETS,

@@ -1,23 +1,24 @@
 """What flow and consumer find ready: schemas in the registry, topics in Kafka, the table in Cassandra."""
 
-from nifi_flows.pipeline import USERS, subject
+from nifi_flows.pipeline import Pipeline, subject
 from scripts.stack.engines import cassandra, kafka, registry
 from scripts.stack.stack import Stack
-from spark_consumer import table
 
 
-def provision(stack: Stack) -> None:
+def provision(stack: Stack, pipeline: Pipeline) -> None:
     """Register first schemas, create topics, keyspace and table; what is there already stays as it is.
 
     Later schemas come with the version of the flow that needs them.
     """
+    from spark_consumer import table  # with Cassandra's driver
+
     subjects = registry.subjects(stack.settings)
-    for topic, made in USERS.topics.items():
+    for topic, made in pipeline.topics.items():
         if subject(topic) not in subjects:
             registry.register(stack.settings, subject(topic), made.contract.read_text())
-    kafka.create_topics(stack.settings, USERS.topics)
+    kafka.create_topics(stack.settings, pipeline.topics)
     with cassandra.session(stack.settings, stack.credentials, admin=True) as session:
         table.create_keyspace(session)
         table.create_table(session)
-        cassandra.grant(session, table.KEYSPACE)
+        cassandra.grant(session, pipeline.keyspace)
     cassandra.write_cqlshrc(stack.settings, stack.credentials)

@@ -1,49 +1,68 @@
-"""Where the local stack lives and which ports it uses; every field can be set by an environment variable."""
+"""Where the local stack lives and which ports it uses: a value that `configuration` reads from the environment."""
 
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import AfterValidator, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from scripts.bootstrap import ROOT, cache_folder
 
 LOOPBACK = "127.0.0.1"  # the only address that anything here listens on
 
-Port = Annotated[int, Field(ge=1, le=65535)]
 # Engines run in folders of their own, so a relative path would mean another folder to each.
-Folder = Annotated[Path, AfterValidator(lambda path: Path(os.path.abspath(path)))]
+_FOLDERS = ("home", "cache")
+WORDS = (*_FOLDERS, "maven", "environment")  # the settings that are no ports
 
 
-class Settings(BaseSettings):
-    """Settings of one local stack. Environment variables: PIPELINE_ and the field's name in capitals."""
+@dataclass(frozen=True)
+class Port:
+    """A port that an engine listens on; the engine's own file says it.
 
-    model_config = SettingsConfigDict(env_prefix="PIPELINE_", env_ignore_empty=True, frozen=True)
+    name: PIPELINE_<NAME>_PORT sets the number. default: the number where nothing does. purpose: what listens there, in
+    words that follow "port 9092 for the".
+    """
 
-    home: Folder = Field(Path(ROOT) / ".pipeline", description="data, configuration, logs and secrets of the stack")
-    cache: Folder = Field(Path(cache_folder()), description="engines; survives a fresh clone")
-    maven: str = Field("https://repo.maven.apache.org/maven2", description="Maven repository or a mirror of it")
+    name: str
+    default: int
+    purpose: str
 
-    environment: str = Field(
-        "local", description="environment of the flow, as nifi_flows/users/environments.toml has it"
-    )
+    @property
+    def variable(self) -> str:
+        return variable(f"{self.name}_port")
 
-    source_port: Port = 8000
-    kafka_port: Port = 9092
-    kafka_controller_port: Port = 9093
-    registry_port: Port = 8081
-    registry_management_port: Port = 8082
-    cassandra_port: Port = 9042
-    cassandra_storage_port: Port = 7000
-    nifi_port: Port = 8443
-    nifi_management_port: Port = 8444
-    canvas_port: Port = 8445
-    spark_master_port: Port = 7077
-    spark_master_ui_port: Port = 8080
-    spark_worker_ui_port: Port = 8083
-    consumer_ui_port: Port = 4040
-    airflow_port: Port = 8084
+
+def variable(setting: str) -> str:
+    """The environment variable of a setting: PIPELINE_HOME, PIPELINE_KAFKA_PORT."""
+    return f"PIPELINE_{setting}".upper()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of one local stack.
+
+    home: data, configuration, logs and secrets of the stack. cache: engines; survives a fresh clone. maven: a Maven
+    repository or a mirror of it. environment: of the flow, as nifi_flows/users/environments.toml has it. ports: name of
+    a `Port` -> number; one that is not in it has its default.
+    """
+
+    home: Path = Path(ROOT) / ".pipeline"
+    cache: Path = field(default_factory=lambda: Path(cache_folder()))
+    maven: str = "https://repo.maven.apache.org/maven2"
+    environment: str = "local"
+    ports: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in _FOLDERS:
+            object.__setattr__(self, name, Path(os.path.abspath(getattr(self, name))))
+
+    def port(self, port: Port) -> int:
+        return self.ports.get(port.name, port.default)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment in which another process has these same settings."""
+        ports = {variable(f"{name}_port"): str(number) for name, number in self.ports.items()}
+        return {variable(name): str(getattr(self, name)) for name in WORDS} | ports
 
     @property
     def conf(self) -> Path:
@@ -75,21 +94,3 @@ class Settings(BaseSettings):
     def monitor(self) -> Path:
         """What the monitor saw last, and the alerts that it sent."""
         return self.home / "monitor"
-
-    @property
-    def kafka(self) -> str:
-        return f"{LOOPBACK}:{self.kafka_port}"
-
-    @property
-    def registry(self) -> str:
-        """Base URL of the registry's Confluent API."""
-        return f"http://{LOOPBACK}:{self.registry_port}/apis/ccompat/v7"
-
-    @property
-    def nifi(self) -> str:
-        return f"https://{LOOPBACK}:{self.nifi_port}/nifi-api"
-
-    @property
-    def source(self) -> str:
-        """The embedded HTTP source, in the shape of the randomuser.me API."""
-        return f"http://{LOOPBACK}:{self.source_port}/api/"

@@ -23,6 +23,7 @@ from scripts.stack.supervise import Supervisor
 
 _TOPICS = {made.contract.stem: topic for topic, made in USERS.topics.items()}
 _RESTART = 300.0  # seconds that NiFi may take to answer again
+_ANSWER = 5.0  # seconds that it gets for one
 _SAVED = 2.0  # seconds in which NiFi writes down what was changed last; what runs counts as stopped before that
 _RECORD = 20.0  # seconds in which a record should have passed
 
@@ -43,9 +44,9 @@ class LocalSite:
         begun = time.monotonic()
         while True:
             try:
-                nifi.ready(self._settings, self._credentials)
+                nifi.ask(self._settings, self._credentials, _ANSWER)
                 return
-            except requests.RequestException as error:
+            except (TransientError, requests.RequestException) as error:
                 if _certificate_refused(error):
                     raise TerminalError(
                         f"NiFi and this stack do not accept each other's certificates: {error}",
@@ -55,7 +56,7 @@ class LocalSite:
                 self._supervisor.restart_hung("nifi", waited, nifi.HANGS)
                 if waited > patience:
                     raise TransientError(
-                        f"NiFi does not answer after {patience:.0f} s: {type(error).__name__}",
+                        f"NiFi does not answer after {patience:.0f} s: {error}",
                         "./scripts/pipeline logs nifi",
                     ) from error
             time.sleep(0.3)
@@ -130,11 +131,11 @@ def _handed_out(before: hops.Cursor | None, now: hops.Cursor | None) -> int:
     return now.next_page - before.next_page
 
 
-def _certificate_refused(error: requests.RequestException) -> bool:
+def _certificate_refused(error: Exception) -> bool:
     """As opposed to a handshake that merely breaks off, as when NiFi starts or stops."""
-    if isinstance(error, requests.exceptions.SSLError):
-        return "certificate" in str(error).lower()
-    return error.response is not None and error.response.status_code in (401, 403)
+    if isinstance(error.__cause__, requests.exceptions.SSLError):
+        return "certificate" in str(error.__cause__).lower()
+    return isinstance(error, requests.HTTPError) and error.response.status_code in (401, 403)
 
 
 def place(settings: Settings, version: Version) -> None:

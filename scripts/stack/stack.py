@@ -1,35 +1,39 @@
 """The local stack as a whole: everything that one home folder, one set of ports and one supervisor hold."""
 
+from __future__ import annotations
+
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nifi_flows.connection import NiFi
 from nifi_flows.errors import PipelineError, TerminalError
+from nifi_flows.pipeline import Pipeline
 from scripts.stack import credentials as made
-from scripts.stack import install, preflight
+from scripts.stack import engines, install, preflight
 from scripts.stack.credentials import Credentials
-from scripts.stack.engine import Engine
-from scripts.stack.engine import configure as configure_engine
-from scripts.stack.engines import airflow, cassandra, kafka, nifi, registry, source, spark
-from scripts.stack.install import Installed
+from scripts.stack.engine import Configuration, Engine, Launch, Local
+from scripts.stack.engines import nifi, source, spark
 from scripts.stack.settings import Settings
 from scripts.stack.supervise import Supervisor
 
+if TYPE_CHECKING:
+    from nifi_flows.connection import NiFi
+
 _LOG_LINES = 12  # of an engine that does not start, shown with the error
+_ANSWER = 5.0  # seconds that an engine gets for one answer while it is waited for
 
 
 @dataclass(frozen=True)
 class Stack:
-    """A configured stack. engines: in the order of the data path; nothing runs by making one."""
+    """A stack of this machine. engines: in the order of the data path; nothing runs by making one."""
 
     settings: Settings
     credentials: Credentials
-    installed: Installed
     engines: Sequence[Engine]
     supervisor: Supervisor
 
@@ -46,58 +50,57 @@ class Stack:
 
 
 def nifi_of(settings: Settings, credentials: Credentials) -> NiFi:
-    return NiFi(settings.nifi, credentials.ca, credentials.admin_certificate, credentials.admin_key)
+    from nifi_flows.connection import NiFi  # with NiFi's client, which takes long to import
+
+    return NiFi(nifi.address(settings), credentials.ca, credentials.admin_certificate, credentials.admin_key)
 
 
-def configure(settings: Settings, invalid_share: float | None = None) -> Stack:
-    """Fetch what is missing, make secrets and write every engine's configuration."""
+def prepare(settings: Settings, pipeline: Pipeline, invalid_share: float | None = None) -> tuple[Stack, Configuration]:
+    """Fetch what is missing, make secrets and write every engine's configuration for this pipeline.
+
+    invalid_share: part of the users that the embedded source is to break; None leaves it as it is.
+    """
     if not Supervisor(settings).running():
         preflight.check_memory()
         preflight.check_disk(settings.home)
         preflight.check_disk(settings.cache)
         made.renew(settings.secrets)  # now, since NiFi reads its certificates only when it starts
-    installed = install.ensure(settings.cache, settings.maven)
+    install.ensure(settings.cache, settings.maven)
     for folder in (settings.home, settings.conf, settings.data, settings.logs, settings.run):
         folder.mkdir(parents=True, exist_ok=True)
     settings.home.chmod(0o700)
-    stack = _define(settings, installed, made.ensure(settings.secrets))
+    stack = _of(settings, made.ensure(settings.secrets))
+    written = configuration(stack, pipeline)
     if invalid_share is not None:
         source.break_users(settings, invalid_share)
-    for engine in stack.engines:
-        configure_engine(engine)
-    return stack
+    written.write()
+    return stack, written
+
+
+def configuration(stack: Stack, pipeline: Pipeline) -> Configuration:
+    """What puts the stack's engines on this machine, for this pipeline; writes no configuration."""
+    installed = install.ensure(stack.settings.cache, stack.settings.maven)
+    return engines.configure(Local(stack.settings, installed, stack.credentials, pipeline))
 
 
 def running(settings: Settings) -> Stack:
     """The stack that runs, as its settings describe it; writes nothing. Raises TransientError when it does not run."""
     Supervisor(settings).require()
-    credentials = made.require(settings.secrets)
-    return _define(settings, install.ensure(settings.cache, settings.maven), credentials)
+    return _of(settings, made.require(settings.secrets))
 
 
-def _define(settings: Settings, installed: Installed, credentials: Credentials) -> Stack:
-    """Describe every engine; changes nothing."""
-    supervisor = Supervisor(settings)
-    engines = [
-        source.define(settings),
-        nifi.define(settings, installed, credentials),
-        kafka.define(settings, installed),
-        registry.define(settings, installed),
-        *spark.define(settings, installed, credentials),
-        cassandra.define(settings, installed, credentials),
-        *airflow.define(settings, credentials),
-    ]
-    return Stack(settings, credentials, installed, engines, supervisor)
+def _of(settings: Settings, credentials: Credentials) -> Stack:
+    return Stack(settings, credentials, engines.describe(settings), Supervisor(settings))
 
 
-def start(stack: Stack) -> bool:
+def start(stack: Stack, launches: Mapping[str, Launch]) -> bool:
     """Bring up the supervisor, refusing taken ports by name. Returns whether it was down before."""
     fresh = not stack.supervisor.running()
     if fresh:
         stack.supervisor.end_leftovers()
         preflight.check_ports(stack.engines)
         spark.forget(stack.settings)
-    for name in stack.supervisor.start(stack.engines):
+    for name in stack.supervisor.start(launches):
         stack.supervisor.restart_engine(name)
     return fresh
 
@@ -129,12 +132,12 @@ def _wait_ready(stack: Stack, engine: Engine, report: Callable[[str, str], None]
     begun = time.monotonic()
     while not interrupted.is_set():
         try:
-            detail = engine.ready()
+            detail = engine.ask(stack.credentials, _ANSWER)
         except Exception as error:  # noqa: BLE001 - whatever a client raises means: not ready yet
             last = error
             if engine.set_up is not None:
                 with contextlib.suppress(Exception):  # it may not even listen yet
-                    engine.set_up()
+                    engine.set_up(stack.credentials)
         else:
             report(engine.name, f"ready after {time.monotonic() - begun:.0f} s, {detail}")
             return

@@ -8,16 +8,14 @@ import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Iterable
+from collections.abc import Mapping
 from http.client import HTTPException
 from typing import Any
-
-from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from nifi_flows.errors import TerminalError, TransientError
 from scripts.bootstrap import ROOT
 from scripts.stack.credentials import write_private
-from scripts.stack.engine import Engine
+from scripts.stack.engine import Launch
 from scripts.stack.launch import end_group, living
 from scripts.stack.settings import Settings
 
@@ -81,28 +79,28 @@ class Supervisor:
         if not self.running():
             raise _not_running()
 
-    def start(self, engines: Iterable[Engine]) -> list[str]:
+    def start(self, launches: Mapping[str, Launch]) -> list[str]:
         """Write the launch files and bring up supervisord, without starting an engine yet.
 
-        Returns the names of the engines that were running under launch files that no longer hold.
+        launches: by the engines' names. Returns the names of those that were running under launch files that no longer
+        hold.
         """
         if len(str(self._socket)) > _SOCKET_LIMIT:
             raise TerminalError(
                 f"the path {self._socket} is too long for a Unix socket",
                 "set PIPELINE_HOME to a folder with a shorter path",
             )
-        engines = list(engines)
-        changed = [engine.name for engine in engines if write_launch_file(self._settings, engine)]
+        changed = [name for name, launch in launches.items() if write_launch_file(self._settings, name, launch)]
         configuration = self._settings.conf / "supervisord.conf"
         programs = (
             _PROGRAM.format(
-                name=engine.name,
-                whole_group=str(engine.whole_group).lower(),
+                name=name,
+                whole_group=str(launch.whole_group).lower(),
                 root=_escaped(ROOT),
                 python=_escaped(shlex.quote(sys.executable)),
-                launch_file=_escaped(shlex.quote(str(self._settings.run / f"{engine.name}.json"))),
+                launch_file=_escaped(shlex.quote(str(self._settings.run / f"{name}.json"))),
             )
-            for engine in engines
+            for name, launch in launches.items()
         )
         write_private(configuration, _CONFIGURATION + "".join(programs))
         if self.running():
@@ -132,11 +130,11 @@ class Supervisor:
 
     def start_engine(self, name: str) -> None:
         """Start one engine unless it runs already; returns at once, or when a stop that is under way has ended."""
-        self._order("startProcess", name, False, done=Faults.ALREADY_STARTED)
+        self._order("startProcess", name, wait=False, done="ALREADY_STARTED")
 
     def stop_engine(self, name: str) -> None:
         """Stop one engine, unless it stands still already; returns when it has ended."""
-        self._order("stopProcess", name, True, done=Faults.NOT_RUNNING)
+        self._order("stopProcess", name, wait=True, done="NOT_RUNNING")
 
     def restart_engine(self, name: str) -> None:
         """Stop one engine and start it again with its launch file as it is now."""
@@ -197,11 +195,13 @@ class Supervisor:
         """End engines whose supervisor was killed; returns whether there were any."""
         return any([end_group(group_file, patience=30) for group_file in self._settings.run.glob("*.group")])
 
-    def _order(self, order: str, name: str, wait: bool, done: int) -> None:
+    def _order(self, order: str, name: str, *, wait: bool, done: str) -> None:
         """Have supervisord do something; done: the fault with which it refuses what is done already.
 
         Not to be looked up before: an engine that was killed is started again by supervisord itself, at any moment.
         """
+        from supervisor.xmlrpc import Faults
+
         while self.state(name) == "STOPPING":  # supervisord takes an order then, and does nothing
             time.sleep(0.1)
         try:
@@ -209,7 +209,7 @@ class Supervisor:
         except xmlrpc.client.Fault as fault:
             if fault.faultCode == Faults.SHUTDOWN_STATE:
                 raise _not_running() from fault
-            if fault.faultCode != done:
+            if fault.faultCode != getattr(Faults, done):
                 raise TransientError(
                     f"the supervisor refuses: {fault.faultString}", f"./scripts/pipeline logs {name}"
                 ) from fault
@@ -224,6 +224,8 @@ class Supervisor:
         return info
 
     def _rpc(self) -> Any:
+        from supervisor.xmlrpc import SupervisorTransport
+
         transport = SupervisorTransport(None, None, f"unix://{self._socket}")
         return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
 
@@ -232,19 +234,19 @@ def _not_running() -> TransientError:
     return TransientError("the stack is not running", "start it with ./scripts/run")
 
 
-def write_launch_file(settings: Settings, engine: Engine) -> bool:
+def write_launch_file(settings: Settings, name: str, launch: Launch) -> bool:
     """Put down what `scripts.stack.launch` executes; mode 600, since environments can hold secrets.
 
     Returns whether that changed anything.
     """
     plan = {
-        "command": list(engine.command),
-        "environment": dict(engine.environment),
-        "folder": str(engine.folder),
-        "first": [[str(path), list(command)] for path, command in engine.first],
-        "secrets": engine.secrets,
+        "command": list(launch.command),
+        "environment": dict(launch.environment),
+        "folder": str(launch.folder),
+        "first": [[str(path), list(command)] for path, command in launch.first],
+        "secrets": launch.secrets,
     }
-    path, text = settings.run / f"{engine.name}.json", json.dumps(plan, indent=1)
+    path, text = settings.run / f"{name}.json", json.dumps(plan, indent=1)
     if path.exists() and path.read_text() == text:
         return False
     write_private(path, text)

@@ -31,6 +31,6 @@ def test_both_contenders_are_measured_and_the_stack_is_as_before(stack: LocalSta
 
     after = flows.deployed(stack.settings)
     assert before and after and after.values == before.values
-    assert made.engine("consumer").ready()
+    assert made.engine("consumer").ask(made.credentials, 5)
     stack.run()  # what it pulled before comes once more, and to rest
     assert stack.audit()["findings"] == []

@@ -18,13 +18,14 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from scripts.bootstrap import ROOT
+from scripts.stack import configuration
+from scripts.stack.engines import PORTS
 from scripts.stack.settings import Settings
 
 Found = TypeVar("Found")
 
 # Below those that the kernel gives to outgoing connections, which could take one before its engine starts.
 _FREE = range(20_000, 32_000)
-_PORTS = [name for name in Settings.model_fields if name.endswith("_port")]
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,7 @@ class LocalStack:
 
     @property
     def settings(self) -> Settings:
-        fields = {f"PIPELINE_{name}".upper(): name for name in Settings.model_fields}
-        return Settings(**{fields[key]: value for key, value in self.environment.items() if key in fields})  # type: ignore[arg-type]
+        return configuration.read(self.environment)
 
     def run(self, *arguments: str, timeout: float = 400) -> Outcome:
         """./scripts/run without Airflow, which would heal what a test breaks; it has to succeed."""
@@ -122,8 +122,8 @@ def until(look: Callable[[], Found | None], seconds: float) -> Found:
 
 def place(home: Path) -> LocalStack:
     """A stack in `home` on ports that are free now."""
-    sockets = [_free() for _ in _PORTS]
-    ports = {f"PIPELINE_{n}".upper(): str(s.getsockname()[1]) for n, s in zip(_PORTS, sockets, strict=True)}
+    sockets = [_free() for _ in PORTS]
+    ports = {port.variable: str(s.getsockname()[1]) for port, s in zip(PORTS, sockets, strict=True)}
     for opened in sockets:
         opened.close()
     return LocalStack({**os.environ, **ports, "PIPELINE_HOME": str(home)})

@@ -17,9 +17,11 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
+from nifi_flows.pipeline import USERS
 from scripts.bootstrap import ROOT
 from scripts.monitor import monitor
 from scripts.stack import airflow_api, airflow_database, credentials, flows
+from scripts.stack import stack as stacks
 from scripts.stack.engines import airflow
 from scripts.stack.engines import source as embedded
 from scripts.stack.settings import Settings
@@ -139,7 +141,7 @@ def test_a_dag_runs_by_itself_on_the_real_engines(stack: LocalStack, scheduler: 
 
     Without its deadline: Airflow 3.3.2 looks for it in the database by what it only has there when it is scheduled.
     """
-    engine = airflow.define(stack.settings, credentials.ensure(stack.settings.secrets))[0]
+    launch = stacks.configuration(stacks.running(stack.settings), USERS).launches["airflow-api"]
     script = (
         "import json; from airflow.dag_processing.dagbag import DagBag; "
         f"dag = DagBag().dags[{dag!r}]; dag.deadline = None; run = dag.test(); "
@@ -148,7 +150,7 @@ def test_a_dag_runs_by_itself_on_the_real_engines(stack: LocalStack, scheduler: 
     with scheduler.paused(MONITOR), scheduler.paused(REDEPLOY):
         done = subprocess.run(
             [sys.executable, "-c", script],
-            env={**stack.environment, **engine.environment},
+            env={**stack.environment, **launch.environment},
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -240,7 +242,7 @@ def test_everything_of_airflow_listens_on_loopback_only(stack: LocalStack, sched
         if connection.status == "LISTEN"
     }
     assert {address for address, _ in opened} == {"127.0.0.1"}
-    assert stack.settings.airflow_port in {port for _, port in opened}
+    assert stack.settings.port(airflow.PORT) in {port for _, port in opened}
 
 
 def seconds(since: datetime, run: dict[str, Any]) -> float:

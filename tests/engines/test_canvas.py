@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect
 from nifi_flows import connection
 from scripts.bootstrap import ROOT
 from scripts.stack import credentials
+from scripts.stack.engines import nifi
 from scripts.stack.stack import nifi_of
 from tests.engines.conftest import LocalStack
 
@@ -41,7 +42,7 @@ def canvas(stack: LocalStack) -> Iterator[str]:
         assert process.stdout and process.stderr
         try:
             link = process.stdout.readline().strip()
-            own = rf"http://[0-9a-f]+\.localhost:{stack.settings.canvas_port}/\?token=\S+"
+            own = rf"http://[0-9a-f]+\.localhost:{stack.settings.port(nifi.CANVAS)}/\?token=\S+"
             assert re.fullmatch(own, link), process.stderr.read()
             yield link
         finally:
@@ -53,7 +54,7 @@ def canvas(stack: LocalStack) -> Iterator[str]:
                 raise
         assert process.returncode == 0, said
         assert "Traceback" not in said[1]
-    socket.create_server(("127.0.0.1", stack.settings.canvas_port)).close()
+    socket.create_server(("127.0.0.1", stack.settings.port(nifi.CANVAS))).close()
 
 
 def test_the_flow_is_seen_and_edited_in_a_browser_without_a_certificate(stack: LocalStack, browser: Browser) -> None:
@@ -96,7 +97,7 @@ def test_without_the_link_there_is_no_canvas_and_a_second_one_is_refused_by_name
         assert requests.get(api, headers=own, timeout=10).status_code == 403
         second = stack.pipeline("canvas")
         assert second.code == 1
-        assert f"port {stack.settings.canvas_port} for the NiFi canvas is taken by" in second.err
+        assert f"port {stack.settings.port(nifi.CANVAS)} for the NiFi canvas is taken by" in second.err
         session = requests.Session()
         session.headers.update(own)
         assert session.get(door, timeout=10).status_code == 200

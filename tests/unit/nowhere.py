@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts.stack import configuration
+from scripts.stack.engines import PORTS
 from scripts.stack.settings import Settings
 
 
@@ -14,11 +16,10 @@ def nowhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     for name in list(os.environ):
         if name.startswith("PIPELINE_"):
             monkeypatch.delenv(name)
-    fields = [field for field in Settings.model_fields if field.endswith("_port")]
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in fields]
-    for field, opened in zip(fields, sockets, strict=True):
-        monkeypatch.setenv(f"PIPELINE_{field}".upper(), str(opened.getsockname()[1]))
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in PORTS]
+    for port, opened in zip(PORTS, sockets, strict=True):
+        monkeypatch.setenv(port.variable, str(opened.getsockname()[1]))
         opened.close()
     monkeypatch.setenv("PIPELINE_HOME", str(folder / "home"))
     monkeypatch.setenv("PIPELINE_CACHE", str(folder / "cache"))
-    return Settings()
+    return configuration.load()

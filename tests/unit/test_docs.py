@@ -12,8 +12,8 @@ import pytest
 import typer
 from typer.main import get_command
 
-from scripts.bootstrap import ROOT, cache_folder
-from scripts.stack.settings import Settings
+from scripts.bootstrap import ROOT
+from scripts.stack import configuration
 
 _FOLDERS = ("nifi_flows", "airflow", "scripts", "tests")
 DOCUMENTS = sorted([*Path(ROOT).glob("*.md"), *(path for f in _FOLDERS for path in Path(ROOT, f).rglob("*.md"))])
@@ -150,10 +150,9 @@ def _documented_settings() -> Iterator[tuple[str, str]]:
 def test_the_settings_are_those_of_the_readme(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PIPELINE_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
-    fields = Settings.model_fields
-    defaults = {f"PIPELINE_{name}".upper(): str(fields[name].default) for name in fields}
-    defaults["PIPELINE_HOME"] = f"`{Path(fields['home'].default).relative_to(ROOT)}` in the clone"
-    defaults["PIPELINE_CACHE"] = f"`~/{Path(cache_folder()).relative_to(Path.home())}`"
+    defaults = configuration.read({}).variables
+    defaults["PIPELINE_HOME"] = f"`{Path(defaults['PIPELINE_HOME']).relative_to(ROOT)}` in the clone"
+    defaults["PIPELINE_CACHE"] = f"`~/{Path(defaults['PIPELINE_CACHE']).relative_to(Path.home())}`"
     if "//repo.maven.apache.org/" in defaults["PIPELINE_MAVEN"]:
         defaults["PIPELINE_MAVEN"] = "Maven Central"
     assert dict(_documented_settings()) == defaults

@@ -1,5 +1,7 @@
 """Airflow, which monitors the pipeline and redeploys its flow: UI and API, scheduler, DAG processor, triggerer."""
 
+from __future__ import annotations
+
 import base64
 import configparser
 import datetime
@@ -14,13 +16,18 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-import requests
-
 from nifi_flows.errors import TransientError
 from scripts.bootstrap import ROOT
 from scripts.stack.credentials import Credentials
-from scripts.stack.engine import Engine
-from scripts.stack.settings import LOOPBACK, Settings
+from scripts.stack.engine import Configuration, Engine, Launch, Local
+from scripts.stack.http import get_json
+from scripts.stack.layout import Artifacts
+from scripts.stack.settings import LOOPBACK, Port, Settings
+
+NAME = "airflow"
+PORT = Port("airflow", 8084, "Airflow API and UI")
+PORTS = (PORT,)
+ARTIFACTS: tuple[Artifacts, ...] = ()  # it is a Python package of requirements.lock
 
 USER = "admin"
 _FOLDER = Path(ROOT) / "airflow"
@@ -37,7 +44,7 @@ COMPONENTS = {
 
 def url(settings: Settings) -> str:
     """The UI, and the root of the REST API."""
-    return f"http://{LOOPBACK}:{settings.airflow_port}"
+    return f"http://{LOOPBACK}:{settings.port(PORT)}"
 
 
 def passwords(settings: Settings) -> Path:
@@ -50,15 +57,28 @@ def logs(settings: Settings) -> Path:
     return settings.data / "airflow" / "logs"
 
 
-def define(settings: Settings, credentials: Credentials) -> list[Engine]:
-    """The four components, in the order in which they need each other; each can make the database."""
+def describe(settings: Settings) -> list[Engine]:
+    """The four components, in the order in which they need each other."""
+    return [
+        Engine(
+            name=name,
+            title=title,
+            address=url(settings),
+            ports={settings.port(PORT): PORT.purpose} if name == "airflow-api" else {},
+            ask=partial(_ask, settings, name, reported),
+            patience=_PATIENCE,
+            optional=True,
+        )
+        for name, (title, _, reported) in COMPONENTS.items()
+    ]
+
+
+def configure(local: Local) -> Configuration:
+    """Each of the components can make the database."""
+    settings, credentials = local.settings, local.credentials
     conf, data = settings.conf / "airflow", settings.data / "airflow"
-    files = {
-        conf / "airflow.cfg": _ini(configuration(settings, credentials)).encode(),
-        passwords(settings): json.dumps({USER: credentials.airflow_password}).encode(),
-    }
     environment = {
-        **_stack(settings),
+        **settings.variables,  # a task finds this stack by them
         "AIRFLOW_HOME": str(data),
         "AIRFLOW_CONFIG": str(conf / "airflow.cfg"),
         "PYTHONPATH": os.pathsep.join([ROOT, str(_FOLDER / "config")]),
@@ -66,25 +86,24 @@ def define(settings: Settings, credentials: Credentials) -> list[Engine]:
         "MALLOC_ARENA_MAX": "2",
     }
     migrated = data / f"migrated-{version('apache-airflow')}"
-    return [
-        Engine(
-            name=name,
-            title=title,
+    launches = {
+        name: Launch(
             command=[sys.executable, "-m", "airflow", *subcommand],
             folder=data,
             environment=environment,
-            address=url(settings),
-            ports={settings.airflow_port: "Airflow API and UI"} if name == "airflow-api" else {},
-            ready=partial(_ready, settings, name, reported),
-            files=files,
             first=[(migrated, [sys.executable, "-m", "scripts.stack.airflow_database", str(migrated)])],
-            patience=_PATIENCE,
             whole_group=True,
-            optional=True,
             secrets=True,  # it deploys, with sensitive parameters, and alerts
         )
-        for name, (title, subcommand, reported) in COMPONENTS.items()
-    ]
+        for name, (_, subcommand, _) in COMPONENTS.items()
+    }
+    return Configuration(
+        launches,
+        {
+            conf / "airflow.cfg": _ini(configuration(settings, credentials)).encode(),
+            passwords(settings): json.dumps({USER: credentials.airflow_password}).encode(),
+        },
+    )
 
 
 def configuration(settings: Settings, credentials: Credentials) -> dict[str, dict[str, object]]:
@@ -109,7 +128,7 @@ def configuration(settings: Settings, credentials: Credentials) -> dict[str, dic
         "database": {"sql_alchemy_conn": f"sqlite:///{data / 'airflow.db'}"},
         "api": {
             "host": LOOPBACK,
-            "port": settings.airflow_port,
+            "port": settings.port(PORT),
             "base_url": url(settings),
             "workers": 1,
             "secret_key": _derived(secret, "api").hex(),
@@ -136,11 +155,6 @@ def configuration(settings: Settings, credentials: Credentials) -> dict[str, dic
     }
 
 
-def _stack(settings: Settings) -> dict[str, str]:
-    """The environment in which a task's `scripts.stack.configuration.load()` gives these same settings."""
-    return {f"PIPELINE_{name.upper()}": str(value) for name, value in settings}
-
-
 def _derived(secret: str, purpose: str) -> bytes:
     """A key of 64 bytes for one purpose; none of them gives away another one."""
     return hmac.digest(secret.encode(), purpose.encode(), hashlib.sha512)
@@ -155,14 +169,13 @@ def _ini(sections: Mapping[str, Mapping[str, object]]) -> str:
     return text.getvalue()
 
 
-def _ready(settings: Settings, name: str, reported: str) -> str:
-    response = requests.get(f"{url(settings)}/api/v2/monitor/health", timeout=3)
-    response.raise_for_status()
-    return describe(response.json()[reported], started(settings, name))
+def _ask(settings: Settings, name: str, reported: str, credentials: Credentials | None, patience: float) -> str:
+    health = get_json(f"{url(settings)}/api/v2/monitor/health", patience)
+    return heard_of(health[reported], _started(settings, name))
 
 
-def describe(health: Mapping[str, str | None], started: datetime.datetime) -> str:
-    """What Airflow reports of one component, in words.
+def heard_of(health: Mapping[str, str | None], started: datetime.datetime | None) -> str:
+    """What Airflow reports of one component, in words. started: when the component was, None where it is not known.
 
     Raises TransientError unless it is healthy, and has been heard of since it was started: for half a minute, the
     heartbeat of a killed predecessor passes for its own.
@@ -170,12 +183,18 @@ def describe(health: Mapping[str, str | None], started: datetime.datetime) -> st
     if health["status"] != "healthy":
         raise TransientError(f"reported {health['status'] or 'never seen'}")
     heard = next((value for key, value in health.items() if key.endswith("_heartbeat") and value), None)
-    if heard is not None and datetime.datetime.fromisoformat(heard) < started:
+    if heard is not None and started is not None and datetime.datetime.fromisoformat(heard) < started:
         raise TransientError("not heard of since its start")
     return str(health["status"])
 
 
-def started(settings: Settings, name: str) -> datetime.datetime:
-    """When the engine was last launched: that is when the file of its process group was written."""
-    written = (settings.run / f"{name}.group").stat().st_mtime
+def _started(settings: Settings, name: str) -> datetime.datetime | None:
+    """When this machine's supervisor last launched the engine, which writes the file of its process group then.
+
+    None for one that somebody else has started.
+    """
+    try:
+        written = (settings.run / f"{name}.group").stat().st_mtime
+    except FileNotFoundError:
+        return None
     return datetime.datetime.fromtimestamp(written, datetime.UTC)

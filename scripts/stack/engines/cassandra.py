@@ -1,22 +1,34 @@
 """Cassandra, one node, closed by passwords that are made at the first start."""
 
+from __future__ import annotations
+
+import logging
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from cassandra import DriverException
-from cassandra.auth import PlainTextAuthProvider
-from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
-from cassandra.policies import WhiteListRoundRobinPolicy
+from functools import partial
+from typing import TYPE_CHECKING
 
 from nifi_flows.errors import TransientError
 from scripts.stack.credentials import Credentials, write_private
-from scripts.stack.engine import Engine
-from scripts.stack.install import Installed
-from scripts.stack.settings import LOOPBACK, Settings
+from scripts.stack.engine import Configuration, Engine, Launch, Local, known
+from scripts.stack.http import Deadline, cause
+from scripts.stack.layout import Artifacts, Linked
+from scripts.stack.settings import LOOPBACK, Port, Settings
+
+if TYPE_CHECKING:
+    from cassandra.cluster import Session
+
+NAME = "cassandra"
+PORT = Port("cassandra", 9042, "Cassandra")
+STORAGE = Port("cassandra_storage", 7000, "Cassandra storage")
+PORTS = (PORT, STORAGE)
+ARTIFACTS = (Artifacts("lib", ["org.apache.cassandra:cassandra-all:5.0.9"], Linked("cassandra")),)
 
 ROLE = "pipeline"  # what Spark and cqlsh log in as
 _ADMIN = "cassandra"  # the superuser that Cassandra makes; its well-known password is replaced at once
 _HEAP = "640m"
+_OPTIONS = bytes([4, 0, 0, 0, 5, 0, 0, 0, 0])  # a CQL frame, version 4, with the request OPTIONS and no body
 
 _YAML = """\
 cluster_name: pipeline
@@ -106,16 +118,33 @@ _OPENS = (
 )
 
 
-def define(settings: Settings, installed: Installed, credentials: Credentials) -> Engine:
-    conf = settings.conf / "cassandra"
-    data = settings.data / "cassandra"
-    yaml = _YAML.format(host=LOOPBACK, port=settings.cassandra_port, storage=settings.cassandra_storage_port, data=data)
-    jamm = next(installed.cassandra_lib.glob("jamm-*.jar"))
-    return Engine(
-        name="cassandra",
-        title="Cassandra",
+def address(settings: Settings) -> str:
+    """host:port, as clients take it."""
+    return f"{LOOPBACK}:{settings.port(PORT)}"
+
+
+def describe(settings: Settings) -> list[Engine]:
+    return [
+        Engine(
+            name="cassandra",
+            title="Cassandra",
+            address=address(settings),
+            ports={settings.port(port): port.purpose for port in PORTS},
+            ask=partial(_ask, settings),
+            set_up=partial(secure, settings),  # at first nobody but the well-known superuser can log in
+        )
+    ]
+
+
+def configure(local: Local) -> Configuration:
+    settings = local.settings
+    conf, data = settings.conf / "cassandra", settings.data / "cassandra"
+    yaml = _YAML.format(host=LOOPBACK, port=settings.port(PORT), storage=settings.port(STORAGE), data=data)
+    lib = local.installed.folder("cassandra")
+    jamm = next(lib.glob("jamm-*.jar"))
+    launch = Launch(
         command=[
-            str(installed.jdk17 / "bin" / "java"),
+            str(local.installed.jdk17 / "bin" / "java"),
             f"-Xms{_HEAP}",
             f"-Xmx{_HEAP}",
             "-XX:MaxDirectMemorySize=256m",
@@ -136,15 +165,13 @@ def define(settings: Settings, installed: Installed, credentials: Credentials) -
             "-Dcassandra.skip_wait_for_gossip_to_settle=0",
             "-Dcassandra.superuser_setup_delay_ms=0",
             "-cp",
-            f"{conf}:{installed.cassandra_lib}/*",
+            f"{conf}:{lib}/*",
             "org.apache.cassandra.service.CassandraDaemon",
         ],
         folder=settings.home,
-        address=f"{LOOPBACK}:{settings.cassandra_port}",
-        ports={settings.cassandra_port: "Cassandra", settings.cassandra_storage_port: "Cassandra storage"},
-        ready=lambda: answer(settings, credentials),
-        set_up=lambda: secure(settings, credentials),  # at first nobody but the well-known superuser can log in
-        files={conf / "cassandra.yaml": yaml.encode(), conf / "logback.xml": _LOGBACK.encode()},
+    )
+    return Configuration(
+        {"cassandra": launch}, {conf / "cassandra.yaml": yaml.encode(), conf / "logback.xml": _LOGBACK.encode()}
     )
 
 
@@ -157,24 +184,32 @@ def session(settings: Settings, credentials: Credentials, admin: bool = False) -
 
 
 @contextmanager
-def _connect(settings: Settings, user: str, password: str) -> Iterator[Session]:
-    profile = ExecutionProfile(load_balancing_policy=WhiteListRoundRobinPolicy([LOOPBACK]), request_timeout=30)
+def _connect(
+    settings: Settings, user: str, password: str, connect_timeout: float = 10, request_timeout: float = 30
+) -> Iterator[Session]:
+    from cassandra import DriverException
+    from cassandra.auth import PlainTextAuthProvider
+    from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable
+    from cassandra.policies import WhiteListRoundRobinPolicy
+
+    policy = WhiteListRoundRobinPolicy([LOOPBACK])
     cluster = Cluster(
         [LOOPBACK],
-        port=settings.cassandra_port,
+        port=settings.port(PORT),
         auth_provider=PlainTextAuthProvider(user, password),
-        execution_profiles={EXEC_PROFILE_DEFAULT: profile},
-        connect_timeout=10,
+        execution_profiles={
+            EXEC_PROFILE_DEFAULT: ExecutionProfile(load_balancing_policy=policy, request_timeout=request_timeout)
+        },
+        connect_timeout=connect_timeout,
         protocol_version=5,
     )
     try:
         yield cluster.connect()
     except (NoHostAvailable, DriverException) as error:
         hosts = getattr(error, "errors", None)
-        cause = next(iter(hosts.values()), error) if isinstance(hosts, dict) else error
+        reason = next(iter(hosts.values()), error) if isinstance(hosts, dict) else error
         raise TransientError(
-            f"Cassandra at {LOOPBACK}:{settings.cassandra_port} does not answer: {cause}",
-            "see ./scripts/pipeline logs cassandra",
+            f"Cassandra at {address(settings)} does not answer: {reason}", "see ./scripts/pipeline logs cassandra"
         ) from error
     finally:
         cluster.shutdown()
@@ -206,7 +241,22 @@ def write_cqlshrc(settings: Settings, credentials: Credentials) -> None:
     )
 
 
-def answer(settings: Settings, credentials: Credentials) -> str:
-    """What Cassandra says of itself. Raises TransientError when it does not answer or lets nobody in."""
-    with session(settings, credentials) as opened:
+def _ask(settings: Settings, credentials: Credentials | None, patience: float) -> str:
+    deadline, password = Deadline(patience), known(credentials).cassandra_password
+    _speaks_cql(settings.port(PORT), deadline)
+    logging.getLogger("cassandra").setLevel(logging.CRITICAL)  # what it meets is in the error
+    with _connect(settings, ROLE, password, deadline.left(), deadline.left()) as opened:
         return f"release {opened.execute('SELECT release_version FROM system.local').one()[0]}"
+
+
+def _speaks_cql(port: int, deadline: Deadline) -> None:
+    """Ask for the protocol's options first: the driver would wait much longer for one that hangs."""
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=deadline.left()) as opened:
+            opened.sendall(_OPTIONS)
+            if not opened.recv(1):
+                raise TransientError("it closes the connection")
+    except TimeoutError as error:
+        raise deadline.late from error
+    except OSError as error:
+        raise TransientError(cause(error)) from error

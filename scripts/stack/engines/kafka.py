@@ -1,17 +1,35 @@
 """Kafka, one node that is broker and controller (KRaft)."""
 
-import contextlib
-from collections.abc import Mapping
-from concurrent.futures import Future
+from __future__ import annotations
 
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic  # type: ignore[attr-defined]
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING
 
 from nifi_flows.errors import TransientError
 from nifi_flows.pipeline import Topic
-from scripts.stack.engine import QUICK_START, Engine
-from scripts.stack.install import Installed
-from scripts.stack.settings import LOOPBACK, Settings
+from scripts.stack.credentials import Credentials
+from scripts.stack.engine import QUICK_START, Configuration, Engine, Launch, Local
+from scripts.stack.layout import Artifacts, Linked
+from scripts.stack.settings import LOOPBACK, Port, Settings
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient
+
+NAME = "kafka"
+PORT = Port("kafka", 9092, "Kafka")
+CONTROLLER = Port("kafka_controller", 9093, "Kafka controller")
+PORTS = (PORT, CONTROLLER)
+ARTIFACTS = (
+    Artifacts(
+        "lib",
+        [
+            "org.apache.kafka:kafka_2.13:4.4.0",
+            "org.apache.logging.log4j:log4j-slf4j-impl:2.25.5",  # Kafka brings no binding and would log nothing
+        ],
+        Linked("kafka"),
+    ),
+)
 
 _HEAP = "384m"
 _CLUSTER_ID = "bG9jYWwtcGlwZWxpbmUtMQ"  # 16 bytes in URL-safe base64, as StorageTool wants it
@@ -55,23 +73,32 @@ Configuration:
 """
 
 
-def define(settings: Settings, installed: Installed) -> Engine:
-    data = settings.data / "kafka"
-    conf = settings.conf / "kafka"
+def address(settings: Settings) -> str:
+    """host:port of the brokers, as clients take it."""
+    return f"{LOOPBACK}:{settings.port(PORT)}"
+
+
+def describe(settings: Settings) -> list[Engine]:
+    return [
+        Engine(
+            name="kafka",
+            title="Kafka",
+            address=address(settings),
+            ports={settings.port(port): port.purpose for port in PORTS},
+            ask=partial(_ask, settings),
+        )
+    ]
+
+
+def configure(local: Local) -> Configuration:
+    settings = local.settings
+    data, conf = settings.data / "kafka", settings.conf / "kafka"
     properties, log4j = conf / "server.properties", conf / "log4j2.yaml"
     written = _PROPERTIES.format(
-        host=LOOPBACK, port=settings.kafka_port, controller=settings.kafka_controller_port, data=data
+        host=LOOPBACK, port=settings.port(PORT), controller=settings.port(CONTROLLER), data=data
     )
-    java = [str(installed.jdk21 / "bin" / "java"), "-cp", f"{installed.kafka_lib}/*"]
-    return Engine(
-        name="kafka",
-        title="Kafka",
-        first=[
-            (
-                data / "meta.properties",
-                [*java, "-Xmx64m", "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(properties)],
-            )
-        ],
+    java = [str(local.installed.jdk21 / "bin" / "java"), "-cp", f"{local.installed.folder('kafka')}/*"]
+    launch = Launch(
         command=[
             *java[:1],
             f"-Xms{_HEAP}",
@@ -84,57 +111,54 @@ def define(settings: Settings, installed: Installed) -> Engine:
             str(properties),
         ],
         folder=settings.home,
-        address=settings.kafka,
-        ports={settings.kafka_port: "Kafka", settings.kafka_controller_port: "Kafka controller"},
-        ready=lambda: answer(settings),
-        files={properties: written.encode(), log4j: _LOG4J.encode()},
+        first=[
+            (
+                data / "meta.properties",
+                [*java, "-Xmx64m", "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(properties)],
+            )
+        ],
     )
+    return Configuration({"kafka": launch}, {properties: written.encode(), log4j: _LOG4J.encode()})
 
 
-def address(settings: Settings) -> str:
-    """host:port of the brokers, as clients take it."""
-    return settings.kafka
+def _ask(settings: Settings, credentials: Credentials | None, patience: float) -> str:
+    from confluent_kafka import KafkaException
 
-
-def answer(settings: Settings, patience: float = 3) -> str:
-    """What Kafka says of itself within `patience` seconds. Raises KafkaException when it does not answer."""
-    metadata = _admin(settings).list_topics(timeout=patience)
+    try:
+        metadata = _admin(settings).list_topics(timeout=patience)
+    except KafkaException as error:
+        raise TransientError(error.args[0].str()) from error
     return f"{len(metadata.brokers)} broker, {len([t for t in metadata.topics if not t.startswith('__')])} topics"
 
 
 def create_topics(settings: Settings, topics: Mapping[str, Topic]) -> None:
     """Create the topics that are missing and set the configuration of the others."""
+    from confluent_kafka import KafkaError, KafkaException
+    from confluent_kafka.admin import ConfigResource, NewTopic  # type: ignore[attr-defined]
+
     admin = _admin(settings)
     new = [NewTopic(name, topic.partitions, 1, config=dict(topic.configuration)) for name, topic in topics.items()]
+    resources = [
+        ConfigResource(ConfigResource.Type.TOPIC, name, set_config=dict(topic.configuration))
+        for name, topic in topics.items()
+        if topic.configuration
+    ]
     try:
         for future in admin.create_topics(new, operation_timeout=20).values():
-            with contextlib.suppress(_TopicExists):
-                _result(future)
-        resources = [
-            ConfigResource(ConfigResource.Type.TOPIC, name, set_config=dict(topic.configuration))
-            for name, topic in topics.items()
-            if topic.configuration
-        ]
+            try:
+                future.result()
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise
         for future in admin.alter_configs(resources).values() if resources else ():
             future.result()
     except KafkaException as error:
         raise TransientError(
-            f"Kafka at {settings.kafka} did not create the topics: {error}", "see ./scripts/pipeline logs kafka"
+            f"Kafka at {address(settings)} did not create the topics: {error}", "see ./scripts/pipeline logs kafka"
         ) from error
 
 
-class _TopicExists(Exception):
-    """Raised when a topic that should be created is there already."""
-
-
-def _result(future: Future[None]) -> None:
-    try:
-        future.result()
-    except KafkaException as error:
-        if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
-            raise _TopicExists from error
-        raise
-
-
 def _admin(settings: Settings) -> AdminClient:
-    return AdminClient({"bootstrap.servers": settings.kafka, "socket.timeout.ms": 5000, "log_level": 0})
+    from confluent_kafka.admin import AdminClient
+
+    return AdminClient({"bootstrap.servers": address(settings), "socket.timeout.ms": 5000, "log_level": 0})

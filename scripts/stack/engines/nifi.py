@@ -1,22 +1,30 @@
 """NiFi, one node on HTTPS with mutual TLS, with its Python framework and the project's processors."""
 
+from __future__ import annotations
+
 import os
 import sys
 import warnings
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import Any
-
-import requests
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
-from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12Certificate, serialize_java_truststore
 
 from nifi_flows.errors import TerminalError
 from scripts.stack.credentials import ADMIN_IDENTITY, Credentials
-from scripts.stack.engine import QUICK_START, Engine
-from scripts.stack.install import Installed
-from scripts.stack.settings import LOOPBACK, Settings
+from scripts.stack.engine import QUICK_START, Configuration, Engine, Launch, Local, known
+from scripts.stack.http import Deadline
+from scripts.stack.layout import Artifacts, Installed, Linked, Unzipped
+from scripts.stack.lock import Artifact
+from scripts.stack.settings import LOOPBACK, Port, Settings
+
+NAME = "nifi"
+PORT = Port("nifi", 8443, "NiFi")
+MANAGEMENT = Port("nifi_management", 8444, "NiFi management")
+CANVAS = Port("canvas", 8445, "NiFi canvas")  # of the proxy before it, which is not started with it
+PORTS = (PORT, MANAGEMENT, CANVAS)
 
 HANGS = 120  # seconds after its start in which a NiFi that is well answers, also on a slow machine
 _HEAP = "1g"
@@ -26,18 +34,153 @@ _HEAP = "1g"
 _CARRIERS = "-Djdk.virtualThreadScheduler.parallelism=64"
 _TEMPLATES = Path(__file__).parent / "nifi_conf"
 
+_FRAMEWORK = "nifi-python/framework"
+_API = "nifi-python/api"  # of the package nifiapi; NiFi looks for it beside the framework, under this name
+_VERSION = "2.3.0"
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest time that a zip can hold: the same bytes at every packing
+_MANIFEST = """\
+Manifest-Version: 1.0\r
+Nar-Id: nifi-standard-nar\r
+Nar-Group: org.apache.nifi\r
+Nar-Version: {version}\r
+Nar-Dependency-Group: org.apache.nifi\r
+Nar-Dependency-Id: nifi-standard-shared-nar\r
+Nar-Dependency-Version: {version}\r
+Clone-During-Instance-Class-Loading: false\r
+\r
+"""
+# The NARs whose classes nifi-standard-nar sees as its parents'.
+_PARENTS = ("nifi-standard-shared-nar", "nifi-standard-services-api-nar")
 
-def define(settings: Settings, installed: Installed, credentials: Credentials) -> Engine:
-    home = settings.data / "nifi"
-    conf = settings.conf / "nifi"
+
+@dataclass(frozen=True)
+class _StandardNar:
+    """nifi-standard-nar, which nobody serves, packed out of its parts: a NAR is a zip of jars with a manifest."""
+
+    folder: str
+
+    def lay_out(self, files: Sequence[Path], root: Path) -> None:
+        version = _standard_version(file.name for file in files)
+        with zipfile.ZipFile(root / self._path(version), "w", zipfile.ZIP_STORED) as nar:
+            # NiFi unpacks entry by entry and makes a folder only where the zip names it.
+            for name in ("META-INF/", "META-INF/bundled-dependencies/"):
+                nar.writestr(zipfile.ZipInfo(name, _EPOCH), b"")
+            nar.writestr(zipfile.ZipInfo("META-INF/MANIFEST.MF", _EPOCH), _MANIFEST.format(version=version))
+            for file in sorted(files, key=lambda file: file.name):
+                entry = zipfile.ZipInfo(f"META-INF/bundled-dependencies/{file.name}", _EPOCH)
+                nar.writestr(entry, file.read_bytes())
+
+    def made(self, artifacts: Sequence[Artifact]) -> Mapping[str, int | None]:
+        return {self._path(_standard_version(artifact.name for artifact in artifacts)): None}
+
+    def _path(self, version: str) -> str:
+        return f"{self.folder}/nifi-standard-nar-{version}.nar"
+
+
+def _standard_version(names: Iterable[str]) -> str:
+    prefix = "nifi-standard-processors-"
+    return next(name for name in names if name.startswith(prefix)).removeprefix(prefix).removesuffix(".jar")
+
+
+def _provided(resolved: Mapping[str, Sequence[Path]]) -> set[str]:
+    """What nifi-standard-nar finds in its parents: a class in both would be loaded from the parent anyway."""
+    provided = {file.name for file in resolved["lib"]}
+    for nar in resolved["nar"]:
+        if nar.name.startswith(_PARENTS):
+            with zipfile.ZipFile(nar) as opened:
+                bundled = (name for name in opened.namelist() if "/bundled-dependencies/" in name)
+                provided.update(PurePosixPath(name).name for name in bundled)
+    return provided
+
+
+def _nifi(*names: str, more: str = "") -> list[str]:
+    """Coordinates of NiFi's own artifacts."""
+    return [f"org.apache.nifi:{name}:{_VERSION}{more}" for name in names]
+
+
+ARTIFACTS = (
+    Artifacts(
+        "lib",
+        [
+            *_nifi("nifi-runtime"),
+            "org.apache.nifi:nifi-api:2.0.0",
+            *_nifi(
+                "nifi-framework-api",
+                "nifi-server-api",
+                "nifi-python-framework-api",
+                "nifi-stateless-api",
+                "nifi-nar-utils",
+                "nifi-framework-nar-utils",
+            ),
+            "ch.qos.logback:logback-classic:1.5.16",
+            *(f"org.slf4j:{name}:2.0.16" for name in ("jul-to-slf4j", "jcl-over-slf4j", "log4j-over-slf4j")),
+        ],
+        Linked("nifi"),
+    ),
+    Artifacts(
+        "nar",
+        _nifi(
+            "nifi-server-nar",
+            "nifi-framework-nar",
+            "nifi-jetty-nar",
+            "nifi-provenance-repository-nar",
+            "nifi-py4j-nar",
+            "nifi-record-serialization-services-nar",
+            "nifi-ssl-context-service-nar",
+            "nifi-standard-services-api-nar",
+            "nifi-standard-shared-nar",
+            more=":nar",
+        ),
+        Linked("nifi"),
+        alone=True,
+    ),
+    Artifacts(
+        "python",
+        _nifi("nifi-python-framework", "nifi-python-extension-api", more=":jar"),
+        Unzipped({"framework/": _FRAMEWORK, "nifiapi/": f"{_API}/nifiapi"}, expected=[_FRAMEWORK, _API]),
+        alone=True,
+    ),
+    Artifacts(
+        "standard-nar",
+        _nifi("nifi-standard-processors", "nifi-update-attribute-processor"),
+        _StandardNar("nifi"),
+        managed_by=f"org.apache.nifi:nifi:{_VERSION}",
+        left_out=_provided,
+    ),
+)
+
+
+def address(settings: Settings) -> str:
+    """Base URL of the REST API."""
+    return f"https://{LOOPBACK}:{settings.port(PORT)}/nifi-api"
+
+
+def describe(settings: Settings) -> list[Engine]:
+    return [
+        Engine(
+            name="nifi",
+            title="NiFi",
+            address=f"https://{LOOPBACK}:{settings.port(PORT)}/nifi",
+            ports={settings.port(port): port.purpose for port in (PORT, MANAGEMENT)},
+            ask=partial(ask, settings),
+            patience=2 * HANGS,
+            hangs=HANGS,
+        )
+    ]
+
+
+def configure(local: Local) -> Configuration:
+    """Raises TerminalError when the user's CA bundle cannot be read."""
+    settings, credentials = local.settings, local.credentials
+    home, conf, lib = settings.data / "nifi", settings.conf / "nifi", local.installed.folder("nifi")
     values = {
         "host": LOOPBACK,
-        "port": settings.nifi_port,
+        "port": settings.port(PORT),
         "home": home,
         "conf": conf,
-        "lib": installed.nifi_lib,
+        "lib": lib,
         "python": sys.executable,
-        "framework": installed.nifi_python_framework,
+        "framework": local.installed.folder(_FRAMEWORK),
         "extensions": extensions(settings),
         "sensitive_key": credentials.nifi_sensitive_key,
         "ca": credentials.ca,
@@ -50,11 +193,9 @@ def define(settings: Settings, installed: Installed, credentials: Credentials) -
         for template in sorted(_TEMPLATES.iterdir())
     }
     trust = _trust(conf)
-    return Engine(
-        name="nifi",
-        title="NiFi",
+    launch = Launch(
         command=[
-            str(installed.jdk21 / "bin" / "java"),
+            str(local.installed.jdk21 / "bin" / "java"),
             f"-Xms{_HEAP}",
             f"-Xmx{_HEAP}",
             "-XX:+UseG1GC",
@@ -62,25 +203,32 @@ def define(settings: Settings, installed: Installed, credentials: Credentials) -
             _CARRIERS,
             *trust.options,
             f"-Dnifi.properties.file.path={conf}/nifi.properties",
-            f"-Dorg.apache.nifi.management.server.address={LOOPBACK}:{settings.nifi_management_port}",
+            f"-Dorg.apache.nifi.management.server.address={LOOPBACK}:{settings.port(MANAGEMENT)}",
             "-Djava.awt.headless=true",
             "-cp",
-            f"{conf}:{installed.nifi_lib}/*",
+            f"{conf}:{lib}/*",
             "org.apache.nifi.NiFi",
         ],
         folder=home,
-        address=f"https://{LOOPBACK}:{settings.nifi_port}/nifi",
-        ports={settings.nifi_port: "NiFi", settings.nifi_management_port: "NiFi management"},
-        ready=lambda: ready(settings, credentials),
-        files={**files, **trust.files},
-        patience=2 * HANGS,
-        hangs=HANGS,
     )
+    return Configuration({"nifi": launch}, {**files, **trust.files})
 
 
-def address(settings: Settings) -> str:
-    """Base URL of the REST API."""
-    return settings.nifi
+def ask(settings: Settings, credentials: Credentials | None, patience: float) -> str:
+    """What NiFi says of itself. Raises as `http.get_json` does while it does not answer, or not for the flow."""
+    deadline, own = Deadline(patience), known(credentials)
+    login = {"cert": (str(own.admin_certificate), str(own.admin_key)), "verify": str(own.ca)}
+
+    def get(what: str) -> Any:
+        return deadline.get_json(f"{address(settings)}/flow/{what}", **login)
+
+    get("process-groups/root")  # a flow that hangs leaves the rest of NiFi answering
+    return f"version {get('about')['about']['version']}"
+
+
+def python_api(installed: Installed) -> Path:
+    """The folder that holds the package nifiapi."""
+    return installed.folder(_API)
 
 
 def extensions(settings: Settings) -> Path:
@@ -98,6 +246,10 @@ class _Trust:
 
 def _trust(conf: Path) -> _Trust:
     """Java reads no PEM bundle: turn the user's CA bundle, if there is one, into a trust store for InvokeHTTP."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
+    from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12Certificate, serialize_java_truststore
+
     bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")
     if not bundle:
         return _Trust([], {})
@@ -119,16 +271,3 @@ def _trust(conf: Path) -> _Trust:
         "-Djavax.net.ssl.trustStoreType=PKCS12",
     ]
     return _Trust(options, {store: serialize_java_truststore(named, BestAvailableEncryption(password.encode()))})
-
-
-def ready(settings: Settings, credentials: Credentials) -> str:
-    """What NiFi says of itself; raises RequestException while it does not answer, or not for the flow."""
-    _ask(settings, credentials, "process-groups/root")  # a flow that hangs leaves the rest of NiFi answering
-    return f"version {_ask(settings, credentials, 'about')['about']['version']}"
-
-
-def _ask(settings: Settings, credentials: Credentials, what: str) -> Any:
-    certificate = (str(credentials.admin_certificate), str(credentials.admin_key))
-    response = requests.get(f"{settings.nifi}/flow/{what}", cert=certificate, verify=str(credentials.ca), timeout=5)
-    response.raise_for_status()
-    return response.json()

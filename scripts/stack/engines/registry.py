@@ -1,11 +1,32 @@
 """The schema registry: Apicurio, used through its Confluent-compatible API."""
 
-import requests
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
 
 from nifi_flows.errors import TerminalError, TransientError
-from scripts.stack.engine import QUICK_START, Engine
-from scripts.stack.install import Installed
-from scripts.stack.settings import LOOPBACK, Settings
+from scripts.stack.credentials import Credentials
+from scripts.stack.engine import QUICK_START, Configuration, Engine, Launch, Local
+from scripts.stack.http import get_json
+from scripts.stack.layout import Artifacts, Untarred
+from scripts.stack.settings import LOOPBACK, Port, Settings
+
+if TYPE_CHECKING:
+    import requests
+
+NAME = "registry"
+PORT = Port("registry", 8081, "schema registry")
+MANAGEMENT = Port("registry_management", 8082, "registry management")
+PORTS = (PORT, MANAGEMENT)
+ARTIFACTS = (
+    Artifacts(
+        "archive",
+        ["io.apicurio:apicurio-registry-app:3.3.3:tar.gz:all"],
+        Untarred("registry", expected="registry/quarkus-run.jar"),
+        alone=True,
+    ),
+)
 
 _HEAP = "160m"
 
@@ -28,44 +49,54 @@ apicurio.rules.global.compatibility=BACKWARD
 """
 
 
-def define(settings: Settings, installed: Installed) -> Engine:
+def address(settings: Settings) -> str:
+    """Base URL of the Confluent API."""
+    return f"http://{LOOPBACK}:{settings.port(PORT)}/apis/ccompat/v7"
+
+
+def describe(settings: Settings) -> list[Engine]:
+    return [
+        Engine(
+            name="registry",
+            title="Schema registry",
+            address=address(settings),
+            ports={settings.port(port): port.purpose for port in PORTS},
+            ask=partial(_ask, settings),
+        )
+    ]
+
+
+def configure(local: Local) -> Configuration:
+    settings = local.settings
     properties = settings.conf / "registry" / "application.properties"
     written = _PROPERTIES.format(
         host=LOOPBACK,
-        port=settings.registry_port,
-        management=settings.registry_management_port,
+        port=settings.port(PORT),
+        management=settings.port(MANAGEMENT),
         data=settings.data / "registry",
     )
-    return Engine(
-        name="registry",
-        title="Schema registry",
+    launch = Launch(
         command=[
-            str(installed.jdk21 / "bin" / "java"),
+            str(local.installed.jdk21 / "bin" / "java"),
             f"-Xmx{_HEAP}",
             "-XX:+UseSerialGC",
             QUICK_START,
             f"-Dquarkus.config.locations={properties}",
             "-jar",
-            str(installed.registry / "quarkus-run.jar"),
+            str(local.installed.folder("registry") / "quarkus-run.jar"),
         ],
         folder=settings.home,
-        address=settings.registry,
-        ports={settings.registry_port: "schema registry", settings.registry_management_port: "registry management"},
-        ready=lambda: f"{len(subjects(settings))} subjects",
-        files={properties: written.encode()},
     )
+    return Configuration({"registry": launch}, {properties: written.encode()})
 
 
-def address(settings: Settings) -> str:
-    """Base URL of the Confluent API."""
-    return settings.registry
+def _ask(settings: Settings, credentials: Credentials | None, patience: float) -> str:
+    return f"{len(subjects(settings, patience))} subjects"
 
 
-def subjects(settings: Settings) -> list[str]:
-    """The subjects that the registry knows; raises RequestException while it does not answer."""
-    response = requests.get(f"{settings.registry}/subjects", timeout=3)
-    response.raise_for_status()
-    return list(response.json())
+def subjects(settings: Settings, patience: float = 3) -> list[str]:
+    """The subjects that the registry knows. Raises as `http.get_json` does while it does not answer."""
+    return list(get_json(f"{address(settings)}/subjects", patience))
 
 
 def registered(settings: Settings, subject: str, schema: str) -> bool:
@@ -99,11 +130,13 @@ def register(settings: Settings, subject: str, schema: str) -> int:
 
 
 def _post(settings: Settings, path: str, schema: str) -> requests.Response:
+    import requests
+
     try:
-        return requests.post(f"{settings.registry}/{path}", json={"schema": schema}, timeout=20)
+        return requests.post(f"{address(settings)}/{path}", json={"schema": schema}, timeout=20)
     except requests.RequestException as error:
         raise TransientError(
-            f"the schema registry at {settings.registry} does not answer: {error}",
+            f"the schema registry at {address(settings)} does not answer: {error}",
             "see ./scripts/pipeline logs registry",
         ) from error
 

@@ -1,36 +1,50 @@
 """The embedded HTTP source: users in the shape of the randomuser.me API, without a network."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import requests
-
-from nifi_flows.errors import TerminalError
+from nifi_flows.errors import TerminalError, TransientError
 from scripts.bootstrap import ROOT
 from scripts.source.behaviour import Behaviour
-from scripts.stack.credentials import write_private
-from scripts.stack.engine import Engine
-from scripts.stack.settings import LOOPBACK, Settings
+from scripts.stack.credentials import Credentials, write_private
+from scripts.stack.engine import Configuration, Engine, Launch, Local
+from scripts.stack.http import get_json
+from scripts.stack.layout import Artifacts
+from scripts.stack.settings import LOOPBACK, Port, Settings
 
-
-def define(settings: Settings) -> Engine:
-    port = str(settings.source_port)
-    return Engine(
-        name="source",
-        title="HTTP source",
-        command=[sys.executable, "-m", "scripts.source", "--port", port, "--behaviour", str(_file(settings))],
-        folder=settings.home,
-        address=settings.source,
-        ports={settings.source_port: "HTTP source"},
-        ready=lambda: _ready(settings),
-        environment={"PYTHONPATH": ROOT},
-    )
+NAME = "source"
+PORT = Port("source", 8000, "HTTP source")
+PORTS = (PORT,)
+ARTIFACTS: tuple[Artifacts, ...] = ()  # it is Python of this project
 
 
 def address(settings: Settings) -> str:
     """URL of a page of users, in the shape of the randomuser.me API."""
-    return settings.source
+    return f"{_root(settings)}/api/"
+
+
+def describe(settings: Settings) -> list[Engine]:
+    return [
+        Engine(
+            name="source",
+            title="HTTP source",
+            address=address(settings),
+            ports={settings.port(PORT): PORT.purpose},
+            ask=partial(_ask, settings),
+        )
+    ]
+
+
+def configure(local: Local) -> Configuration:
+    port, behaviour = str(local.settings.port(PORT)), str(_file(local.settings))
+    launch = Launch(
+        command=[sys.executable, "-m", "scripts.source", "--port", port, "--behaviour", behaviour],
+        folder=local.settings.home,
+        environment={"PYTHONPATH": ROOT},
+    )
+    return Configuration({"source": launch})
 
 
 def behaviour(settings: Settings) -> Behaviour:
@@ -72,20 +86,22 @@ def misbehave(settings: Settings, told: Behaviour) -> None:
 
 def stats(settings: Settings) -> dict[str, Any] | None:
     """What the source has answered since its start: pages, users, and fault -> how many; None when it doesn't run."""
+    import requests
+
     try:
-        response = requests.get(f"http://{LOOPBACK}:{settings.source_port}/stats", timeout=2)
-        response.raise_for_status()
-        found: dict[str, Any] = response.json()
-    except (requests.RequestException, ValueError):
+        found: dict[str, Any] = get_json(f"{_root(settings)}/stats", 2)
+    except (TransientError, requests.RequestException, ValueError):
         return None
     return found
 
 
+def _root(settings: Settings) -> str:
+    return f"http://{LOOPBACK}:{settings.port(PORT)}"
+
+
+def _ask(settings: Settings, credentials: Credentials | None, patience: float) -> str:
+    return str(get_json(f"{_root(settings)}/health", patience)["status"])
+
+
 def _file(settings: Settings) -> Path:
     return settings.conf / "source.json"
-
-
-def _ready(settings: Settings) -> str:
-    response = requests.get(f"http://{LOOPBACK}:{settings.source_port}/health", timeout=2)
-    response.raise_for_status()
-    return str(response.json()["status"])

@@ -1,19 +1,30 @@
 """Spark: a standalone master, one worker, and the consumer submitted to that master."""
 
-import importlib.util
-import sys
-from collections.abc import Mapping
-from pathlib import Path
+from __future__ import annotations
 
-import requests
+import importlib.util
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 from nifi_flows.errors import TransientError
 from scripts.bootstrap import ROOT
 from scripts.stack.credentials import Credentials
-from scripts.stack.engine import QUICK_START, Engine
-from scripts.stack.engines import cassandra
-from scripts.stack.install import Installed
-from scripts.stack.settings import LOOPBACK, Settings
+from scripts.stack.engine import QUICK_START, Configuration, Engine, Launch, Local
+from scripts.stack.engines import cassandra, kafka, registry
+from scripts.stack.http import Deadline
+from scripts.stack.layout import Artifacts, Installed, Linked
+from scripts.stack.settings import LOOPBACK, Port, Settings
+
+NAME = "spark"
+MASTER = Port("spark_master", 7077, "Spark master")
+MASTER_UI = Port("spark_master_ui", 8080, "Spark master UI")
+WORKER_UI = Port("spark_worker_ui", 8083, "Spark worker UI")
+CONSUMER_UI = Port("consumer_ui", 4040, "Spark consumer UI")
+PORTS = (MASTER, MASTER_UI, WORKER_UI, CONSUMER_UI)
 
 _DAEMON_HEAP = "192m"
 _DRIVER_HEAP = "640m"
@@ -36,16 +47,65 @@ logger.trigger.level = error
 """
 
 
-def define(settings: Settings, installed: Installed, credentials: Credentials) -> list[Engine]:
+def _shipped(resolved: Mapping[str, Sequence[Path]]) -> set[str]:
+    """What pyspark has in some version: Spark's own classes win anyway."""
+    shipped = {_artifact_id(jar.name) for jar in (spark_home() / "jars").glob("*.jar")}
+    return {file.name for file in resolved["lib"] if _artifact_id(file.name) in shipped}
+
+
+def _artifact_id(name: str) -> str:
+    """The artifact that a file name stands for: commons-lang3 for commons-lang3-3.12.0.jar."""
+    return re.sub(r"-\d[^-]*(-\D[^-]*)*\.jar$", "", name)
+
+
+_VERSION = "3.5.7"  # of pyspark in pyproject.toml: the connectors for Kafka and Avro have to be of the same
+ARTIFACTS = (
+    Artifacts(
+        "lib",
+        [
+            f"org.apache.spark:spark-sql-kafka-0-10_2.12:{_VERSION}",
+            f"org.apache.spark:spark-avro_2.12:{_VERSION}",
+            "com.datastax.spark:spark-cassandra-connector_2.12:3.5.1",
+        ],
+        Linked("spark"),
+        left_out=_shipped,
+    ),
+)
+
+
+def describe(settings: Settings) -> list[Engine]:
     """The master, the worker and the consumer, in the order in which they start."""
-    conf, data = settings.conf / "spark", settings.data / "spark"
-    files = {
-        conf / "spark-defaults.conf": _lines(_defaults(settings, installed, credentials)).encode(),
-        conf / "log4j2.properties": _LOG4J.encode(),
-    }
-    home = spark_home()
+    return [
+        Engine(
+            name="spark-master",
+            title="Spark master",
+            address=_url(settings, MASTER_UI),
+            ports={settings.port(port): port.purpose for port in (MASTER, MASTER_UI)},
+            ask=partial(_ask_master, settings),
+        ),
+        Engine(
+            name="spark-worker",
+            title="Spark worker",
+            address=_url(settings, WORKER_UI),
+            ports={settings.port(WORKER_UI): WORKER_UI.purpose},
+            ask=partial(_ask_worker, settings),
+        ),
+        Engine(
+            name="consumer",
+            title="Spark consumer",
+            address=_url(settings, CONSUMER_UI),
+            ports={settings.port(CONSUMER_UI): CONSUMER_UI.purpose},
+            ask=partial(_ask_consumer, settings),
+            patience=180,
+        ),
+    ]
+
+
+def configure(local: Local) -> Configuration:
+    settings, pipeline = local.settings, local.pipeline
+    conf, data, home = settings.conf / "spark", settings.data / "spark", spark_home()
     environment = {
-        "JAVA_HOME": str(installed.jdk17),
+        "JAVA_HOME": str(local.installed.jdk17),
         "SPARK_HOME": str(home),
         "SPARK_CONF_DIR": str(conf),
         "SPARK_LOCAL_IP": LOOPBACK,
@@ -55,28 +115,18 @@ def define(settings: Settings, installed: Installed, credentials: Credentials) -
         "PYSPARK_PYTHON": sys.executable,
     }
     spark_class = str(home / "bin" / "spark-class")
-    master_url = f"spark://{LOOPBACK}:{settings.spark_master_port}"
-    master = Engine(
-        name="spark-master",
-        title="Spark master",
+    master = Launch(
         command=[
             spark_class,
             "org.apache.spark.deploy.master.Master",
             *("--host", LOOPBACK),
-            *("--port", str(settings.spark_master_port)),
-            *("--webui-port", str(settings.spark_master_ui_port)),
+            *("--port", str(settings.port(MASTER))),
+            *("--webui-port", str(settings.port(MASTER_UI))),
         ],
         folder=data,
         environment=environment,
-        address=f"http://{LOOPBACK}:{settings.spark_master_ui_port}",
-        ports={settings.spark_master_port: "Spark master", settings.spark_master_ui_port: "Spark master UI"},
-        ready=lambda: str(_master(settings)["status"]),
-        files=files,
-        folders=(_recovery(settings), data / "work", data / "scratch"),
     )
-    worker = Engine(
-        name="spark-worker",
-        title="Spark worker",
+    worker = Launch(
         command=[
             spark_class,
             "org.apache.spark.deploy.worker.Worker",
@@ -84,36 +134,44 @@ def define(settings: Settings, installed: Installed, credentials: Credentials) -
             *("--cores", str(_CORES)),
             *("--memory", "1536m"),
             *("--work-dir", str(data / "work")),
-            *("--webui-port", str(settings.spark_worker_ui_port)),
-            master_url,
+            *("--webui-port", str(settings.port(WORKER_UI))),
+            _master_url(settings),
         ],
         folder=data,
         environment=environment,
-        address=f"http://{LOOPBACK}:{settings.spark_worker_ui_port}",
-        ports={settings.spark_worker_ui_port: "Spark worker UI"},
-        ready=lambda: _worker_ready(settings),
         whole_group=True,
     )
-    consumer = Engine(
-        name="consumer",
-        title="Spark consumer",
+    consumer = Launch(
         command=[sys.executable, "-m", "spark_consumer.main"],
         folder=data,
         environment={
             **environment,
             "PYTHONPATH": ROOT,
-            "CONSUMER_KAFKA_BROKERS": settings.kafka,
-            "CONSUMER_REGISTRY_URL": settings.registry,
+            "CONSUMER_KAFKA_BROKERS": kafka.address(settings),
+            "CONSUMER_REGISTRY_URL": registry.address(settings),
+            "CONSUMER_TOPIC": pipeline.topic,
+            "CONSUMER_DEAD_LETTER_TOPIC": pipeline.dead_letters,
+            "CONSUMER_GROUP": pipeline.consumer_group,
+            "CONSUMER_KEYSPACE": pipeline.keyspace,
+            "CONSUMER_TABLE": pipeline.table,
             # Larger batches than a Cassandra as it comes would take without a warning; ours is told to.
             "CONSUMER_BATCH_BYTES": "20000",
             "CONSUMER_CHECKPOINT_DIR": str(data / "checkpoint"),
         },
-        address=f"http://{LOOPBACK}:{settings.consumer_ui_port}",
-        ports={settings.consumer_ui_port: "Spark consumer UI"},
-        ready=lambda: _consumer_ready(settings),
-        patience=180,
     )
-    return [master, worker, consumer]
+    return Configuration(
+        {"spark-master": master, "spark-worker": worker, "consumer": consumer},
+        {
+            conf / "spark-defaults.conf": _lines(_defaults(local)).encode(),
+            conf / "log4j2.properties": _LOG4J.encode(),
+        },
+        (_recovery(settings), data / "work", data / "scratch"),
+    )
+
+
+def jars(installed: Installed) -> list[Path]:
+    """What Spark gets beside its own jars."""
+    return sorted(installed.folder("spark").glob("*.jar"))
 
 
 def forget(settings: Settings) -> None:
@@ -136,13 +194,14 @@ def spark_home() -> Path:
     return Path(specification.submodule_search_locations[0])
 
 
-def _defaults(settings: Settings, installed: Installed, credentials: Credentials) -> Mapping[str, str]:
+def _defaults(local: Local) -> Mapping[str, str]:
     """spark-defaults.conf: the place, the jars and the secrets. What belongs to the application, it sets itself."""
+    settings = local.settings
     return {
-        "spark.master": f"spark://{LOOPBACK}:{settings.spark_master_port}",
-        "spark.jars": ",".join(f"local:{jar}" for jar in installed.spark_jars),
+        "spark.master": _master_url(settings),
+        "spark.jars": ",".join(f"local:{jar}" for jar in jars(local.installed)),
         "spark.authenticate": "true",
-        "spark.authenticate.secret": credentials.spark_secret,
+        "spark.authenticate.secret": local.credentials.spark_secret,
         "spark.deploy.recoveryMode": "FILESYSTEM",
         "spark.deploy.recoveryDirectory": str(_recovery(settings)),
         "spark.worker.cleanup.enabled": "true",
@@ -159,11 +218,11 @@ def _defaults(settings: Settings, installed: Installed, credentials: Credentials
         # a page elsewhere in the browser must not be able to stop the consumer or the worker
         "spark.ui.killEnabled": "false",
         "spark.master.ui.decommission.allow.mode": "DENY",
-        "spark.ui.port": str(settings.consumer_ui_port),
+        "spark.ui.port": str(settings.port(CONSUMER_UI)),
         "spark.cassandra.connection.host": LOOPBACK,
-        "spark.cassandra.connection.port": str(settings.cassandra_port),
+        "spark.cassandra.connection.port": str(settings.port(cassandra.PORT)),
         "spark.cassandra.auth.username": cassandra.ROLE,
-        "spark.cassandra.auth.password": credentials.cassandra_password,
+        "spark.cassandra.auth.password": local.credentials.cassandra_password,
     }
 
 
@@ -171,29 +230,39 @@ def _lines(properties: Mapping[str, str]) -> str:
     return "".join(f"{key} {value}\n" for key, value in properties.items())
 
 
-def _master(settings: Settings) -> dict[str, object]:
-    response = requests.get(f"http://{LOOPBACK}:{settings.spark_master_ui_port}/json/", timeout=3)
-    response.raise_for_status()
-    state: dict[str, object] = response.json()
+def _url(settings: Settings, port: Port) -> str:
+    return f"http://{LOOPBACK}:{settings.port(port)}"
+
+
+def _master_url(settings: Settings) -> str:
+    return f"spark://{LOOPBACK}:{settings.port(MASTER)}"
+
+
+def _master(settings: Settings, deadline: Deadline) -> Mapping[str, Any]:
+    """What a living master says of itself. Raises TransientError when it is not alive."""
+    state: Mapping[str, Any] = deadline.get_json(f"{_url(settings, MASTER_UI)}/json/")
     if state["status"] != "ALIVE":
-        raise TransientError(f"the Spark master is {state['status']}")
+        raise TransientError(f"its status is {state['status']}")
     return state
 
 
-def _worker_ready(settings: Settings) -> str:
-    workers = _master(settings)["aliveworkers"]
-    if not workers:
-        raise TransientError("no worker has joined the Spark master")
-    return f"{workers} worker, {_CORES} cores"
+def _ask_master(settings: Settings, credentials: Credentials | None, patience: float) -> str:
+    return str(_master(settings, Deadline(patience))["status"]).lower()
 
 
-def _consumer_ready(settings: Settings) -> str:
-    base = f"http://{LOOPBACK}:{settings.consumer_ui_port}/api/v1/applications"
-    applications = requests.get(base, timeout=3)
-    applications.raise_for_status()
-    application = applications.json()[0]["id"]
-    executors = requests.get(f"{base}/{application}/executors", timeout=3).json()
-    active = [executor for executor in executors if executor["isActive"] and executor["id"] != "driver"]
+def _ask_worker(settings: Settings, credentials: Credentials | None, patience: float) -> str:
+    deadline = Deadline(patience)
+    deadline.get_json(f"{_url(settings, WORKER_UI)}/json/")
+    if not _master(settings, deadline)["aliveworkers"]:
+        raise TransientError("it has not joined the Spark master")
+    return "joined the master"
+
+
+def _ask_consumer(settings: Settings, credentials: Credentials | None, patience: float) -> str:
+    deadline, base = Deadline(patience), f"{_url(settings, CONSUMER_UI)}/api/v1/applications"
+    application = deadline.get_json(base)[0]["id"]
+    executors = deadline.get_json(f"{base}/{application}/executors")
+    active = sum(executor["isActive"] and executor["id"] != "driver" for executor in executors)
     if not active:
-        raise TransientError("the consumer has no executor yet")
-    return f"{application}, {len(active)} executor"
+        raise TransientError("it has no executor yet")
+    return f"{application}, {active} executor"

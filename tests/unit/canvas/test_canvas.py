@@ -13,7 +13,7 @@ import ssl
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,6 +28,8 @@ from scripts.canvas import proxy
 from scripts.canvas.gate import COOKIE, Gate
 from scripts.commands import canvas
 from scripts.stack import credentials
+from scripts.stack.engines import nifi as nifi_engine
+from scripts.stack.engines import spark
 from scripts.stack.settings import Settings
 from scripts.stack.stack import nifi_of
 from scripts.stack.supervise import Supervisor
@@ -86,7 +88,7 @@ class Upstream:
     """Stands for NiFi; `seen` counts what got through to it."""
 
     def __init__(self, loop: Loop, folder: Path) -> None:
-        self.settings = Settings(home=folder, nifi_port=free_port(), canvas_port=free_port())
+        self.settings = Settings(home=folder, ports={"nifi": free_port(), "canvas": free_port()})
         made = credentials.ensure(self.settings.secrets)
         self.nifi: NiFi = nifi_of(self.settings, made)
         self.seen = 0
@@ -101,7 +103,7 @@ class Upstream:
         for path, handler in (("/nifi/", self._page), ("/big", self._big), ("/cut", self._cut), ("/zip", self._zip)):
             app.router.add_get(path, handler)
         app.router.add_route("*", "/{path:.*}", self._echo)
-        self._runner = self._loop.serve(app, self.settings.nifi_port, self._context)
+        self._runner = self._loop.serve(app, self.settings.port(nifi_engine.PORT), self._context)
 
     def stop(self) -> None:
         self._loop.do(self._runner.cleanup())
@@ -476,7 +478,7 @@ def test_other_methods_are_refused(admitted: Admitted, upstream: Upstream, metho
 def test_it_is_no_proxy_to_elsewhere(admitted: Admitted, upstream: Upstream, method: str, target: str) -> None:
     before = upstream.seen
     door = admitted.canvas.door[1:]
-    asked = target.format(host=admitted.canvas.gate.host, nifi=upstream.settings.nifi_port, door=door)
+    asked = target.format(host=admitted.canvas.gate.host, nifi=upstream.settings.port(nifi_engine.PORT), door=door)
     assert admitted.get(asked, method=method).status in (400, 405)
     assert upstream.seen == before
 
@@ -559,7 +561,7 @@ def test_nifi_is_told_of_this_proxy_and_of_nobody_else(admitted: Admitted, upstr
     seen = admitted.change("/nifi-api/x", *forged, *passing).seen
     name, _, port = admitted.canvas.gate.host.partition(":")
     added = [("X-ProxyScheme", "http"), ("X-ProxyHost", name), ("X-ProxyPort", port)]
-    length = [("Host", f"127.0.0.1:{upstream.settings.nifi_port}"), ("Content-Length", "2")]
+    length = [("Host", f"127.0.0.1:{upstream.settings.port(nifi_engine.PORT)}"), ("Content-Length", "2")]
     expected = [admitted.canvas.origin, *passing, *added, *length]
     assert sorted(map(tuple, seen["headers"])) == sorted((name.lower(), value) for name, value in expected)
 
@@ -700,10 +702,10 @@ def placed(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """The settings of a stack that is up, by the environment, on a machine without a desktop."""
     for name in [name for name in os.environ if name.startswith("PIPELINE_")] + ["DISPLAY", "WAYLAND_DISPLAY"]:
         monkeypatch.delenv(name, raising=False)
-    settings = upstream.settings.model_copy(update={"canvas_port": free_port()})
+    settings = replace(upstream.settings, ports={**upstream.settings.ports, "canvas": free_port()})
     monkeypatch.setenv("PIPELINE_HOME", str(settings.home))
-    monkeypatch.setenv("PIPELINE_NIFI_PORT", str(settings.nifi_port))
-    monkeypatch.setenv("PIPELINE_CANVAS_PORT", str(settings.canvas_port))
+    monkeypatch.setenv("PIPELINE_NIFI_PORT", str(settings.port(nifi_engine.PORT)))
+    monkeypatch.setenv("PIPELINE_CANVAS_PORT", str(settings.port(nifi_engine.CANVAS)))
     monkeypatch.setattr(Supervisor, "running", lambda self: True)
     settings.run.mkdir(exist_ok=True)
     return settings
@@ -752,9 +754,9 @@ def test_the_command_serves_until_a_signal_and_tells_no_secret(
 
     def use(link: str) -> None:
         parts = urlsplit(link)
-        assert re.fullmatch(rf"[0-9a-f]+\.localhost:{placed.canvas_port}", parts.netloc)
+        assert re.fullmatch(rf"[0-9a-f]+\.localhost:{placed.port(nifi_engine.CANVAS)}", parts.netloc)
         own = {"Host": parts.netloc}
-        connection = http.client.HTTPConnection("127.0.0.1", placed.canvas_port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", placed.port(nifi_engine.CANVAS), timeout=10)
         connection.request("GET", f"/?{parts.query}", headers=own)
         opened = connection.getresponse()
         opened.read()
@@ -763,16 +765,16 @@ def test_the_command_serves_until_a_signal_and_tells_no_secret(
         connection.request("GET", "/nifi/", headers={**own, "Cookie": cookie})  # and is kept open
         assert connection.getresponse().read()
         for rubbish in (f"GET /?token={secret[0]} HTTP/9\r\n", f"GET / HTTP/1.1\r\nCookie\x00: {cookie}\r\n"):
-            with socket.create_connection(("127.0.0.1", placed.canvas_port), timeout=10) as client:
+            with socket.create_connection(("127.0.0.1", placed.port(nifi_engine.CANVAS)), timeout=10) as client:
                 client.sendall(f"{rubbish}\r\n".encode())
                 assert b" 400 " in client.recv(1000)
 
     said = run_until(capfd, number, use) + caplog.text
     assert "until Ctrl-C" in said
-    assert f"http://127.0.0.1:{placed.consumer_ui_port}" in said
+    assert f"http://127.0.0.1:{placed.port(spark.CONSUMER_UI)}" in said
     assert not [word for word in secret if word in said]
     assert "Traceback" not in said
-    socket.create_server(("127.0.0.1", placed.canvas_port)).close()
+    socket.create_server(("127.0.0.1", placed.port(nifi_engine.CANVAS))).close()
 
 
 def test_on_a_desktop_the_browser_opens_by_a_file_that_nobody_else_reads(
@@ -818,8 +820,8 @@ def test_without_nifi_it_says_so_before_anything_listens(placed: Settings, monke
 def test_a_taken_port_is_refused_by_name(placed: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proxy, "serve", lambda *_: pytest.fail("served"))
     with (
-        socket.create_server(("127.0.0.1", placed.canvas_port)),
-        pytest.raises(TerminalError, match=f"port {placed.canvas_port} for the NiFi canvas is taken by"),
+        socket.create_server(("127.0.0.1", placed.port(nifi_engine.CANVAS))),
+        pytest.raises(TerminalError, match=f"port {placed.port(nifi_engine.CANVAS)} for the NiFi canvas is taken by"),
     ):
         canvas.canvas()
 
@@ -830,7 +832,7 @@ def test_whichever_loopback_a_browser_tries_it_reaches_the_proxy(
 ) -> None:
     def use(link: str) -> None:
         for address in ("127.0.0.1", "::1"):
-            connection = http.client.HTTPConnection(address, placed.canvas_port, timeout=10)
+            connection = http.client.HTTPConnection(address, placed.port(nifi_engine.CANVAS), timeout=10)
             connection.request("GET", "/nifi/", headers={"Host": urlsplit(link).netloc})
             assert connection.getresponse().status == 403
             connection.close()
@@ -844,11 +846,13 @@ def test_a_port_that_another_holds_on_one_loopback_is_refused_before_the_link_is
 ) -> None:
     monkeypatch.setattr(canvas, "_show", lambda *_: pytest.fail("told"))
     with (
-        socket.create_server(("::1", placed.canvas_port), family=socket.AF_INET6),
-        pytest.raises(TerminalError, match=f"^port {placed.canvas_port} for the NiFi canvas is taken on ::1: "),
+        socket.create_server(("::1", placed.port(nifi_engine.CANVAS)), family=socket.AF_INET6),
+        pytest.raises(
+            TerminalError, match=f"^port {placed.port(nifi_engine.CANVAS)} for the NiFi canvas is taken on ::1: "
+        ),
     ):
         canvas.canvas()
-    socket.create_server(("127.0.0.1", placed.canvas_port)).close()
+    socket.create_server(("127.0.0.1", placed.port(nifi_engine.CANVAS))).close()
 
 
 def test_without_ipv6_it_serves_all_the_same(

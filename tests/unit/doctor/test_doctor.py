@@ -12,7 +12,6 @@ from nifi_flows.pipeline import USERS
 from scripts.commands import console
 from scripts.commands import doctor as command
 from scripts.doctor import examine, machine
-from scripts.doctor.asking import describe
 from scripts.doctor.finding import exit_code, ok, problem, warning
 from scripts.observe import engines as running
 from scripts.observe import machine as readings
@@ -20,6 +19,7 @@ from scripts.observe.engines import Process, Supervised
 from scripts.observe.machine import Disk, Proxies
 from scripts.stack import credentials
 from scripts.stack import machine as resources
+from scripts.stack.engines import describe, kafka
 from scripts.stack.machine import Memory
 from scripts.stack.settings import Settings
 from tests.unit.doctor.told import GIB, OK, severities
@@ -58,7 +58,7 @@ def test_a_half_dead_stack_is_told_in_time(settings: Settings, monkeypatch: pyte
     monkeypatch.setattr(running, "supervised", lambda *arguments: Supervised(True, processes, []))
     credentials.ensure(settings.secrets)
     settings.home.chmod(0o700)
-    with socket.create_server(("127.0.0.1", settings.kafka_port)):
+    with socket.create_server(("127.0.0.1", settings.port(kafka.PORT))):
         begun = time.monotonic()
         found = examine.examine(settings, USERS)
         took = time.monotonic() - begun

@@ -17,6 +17,7 @@ from scripts.doctor.finding import Severity, ok
 from scripts.observe import machine as readings
 from scripts.observe.machine import Disk, Port, Proxies
 from scripts.stack import credentials
+from scripts.stack.engines import registry
 from scripts.stack.machine import Memory
 from scripts.stack.settings import Settings
 from tests.unit.doctor.told import GIB, MIB, OK, PROBLEM, WARNING, severities
@@ -168,12 +169,12 @@ def test_ports_know_their_holders(settings: Settings) -> None:
         socket.create_server(("127.0.0.1", 0)) as server,
     ):
         foreign = server.getsockname()[1]
-        update = {"kafka_port": own, "nifi_port": other, "source_port": foreign}
-        read = {port.number: port for port in readings.read_ports(settings.model_copy(update=update))}
+        ports = {**settings.ports, "kafka": own, "nifi": other, "source": foreign}
+        read = {port.number: port for port in readings.read_ports(replace(settings, ports=ports))}
     assert read[own].ours
     assert (read[other].ours, read[other].home) == (False, "/other")
     assert (read[foreign].ours, read[foreign].home) == (False, "")
-    assert read[settings.registry_port].holder is None
+    assert read[settings.port(registry.PORT)].holder is None
     found = list(machine.check_ports(list(read.values())))
     assert severities(found) == [PROBLEM, PROBLEM]
     assert found[0].what == f"another stack, in /other, has the ports {other}"

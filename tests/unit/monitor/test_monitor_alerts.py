@@ -16,6 +16,7 @@ from tenacity import wait_none
 
 from nifi_flows.errors import PipelineError, TerminalError, TransientError
 from scripts.monitor import alerts
+from scripts.stack import configuration
 from scripts.stack.settings import Settings
 
 SECRET = "T0NLYSLACKKNOWS"
@@ -75,7 +76,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
         if name.startswith("PIPELINE_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("PIPELINE_HOME", str(tmp_path))
-    made = Settings()
+    made = configuration.load()
     made.secrets.mkdir()
     return made
 

@@ -15,6 +15,7 @@ from scripts.monitor import areas, deploys, monitor, report, thresholds
 from scripts.monitor.area import Area, Judgement
 from scripts.monitor.areas import AREAS, AnyArea, chains, discovered, ordered
 from scripts.monitor.deploys import Deploys
+from scripts.stack import configuration
 from scripts.stack.settings import Settings
 
 DISK = """
@@ -77,7 +78,7 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setattr(areas, "AREAS", ordered({**others, **more}))
     monkeypatch.setenv("PIPELINE_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(deploys, "read", lambda settings: Deploys())
-    settings = Settings()
+    settings = configuration.load()
     settings.home.mkdir()
     return settings
 

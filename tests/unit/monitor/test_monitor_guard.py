@@ -11,8 +11,7 @@ from scripts.monitor.areas import AREAS
 from scripts.monitor.guard import ACTOR, Decision, decide, decision
 from scripts.monitor.record import Check, Record
 from scripts.monitor.thresholds import GuardLimits
-from scripts.stack import flows
-from scripts.stack.settings import Settings
+from scripts.stack import configuration, flows
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BEGAN = NOW - timedelta(minutes=2)
@@ -161,5 +160,5 @@ def test_what_somebody_changed_is_saved_also_where_it_is_not_healed(
     }
     for name, value in said.items():
         monkeypatch.setattr(flows, name, lambda settings, value=value: value)
-    made = decide(Settings(), record.as_json())
+    made = decide(configuration.load(), record.as_json())
     assert (made.go, made.save) == (heals and held is None, save)

@@ -28,7 +28,7 @@ from scripts.monitor.missing import Missing
 from scripts.observe import canvas, pull_run, records
 from scripts.observe.canvas import Canvas
 from scripts.observe.pull_run import Cursor, PullRun
-from scripts.stack import credentials, flows
+from scripts.stack import configuration, credentials, flows
 from scripts.stack.settings import Settings
 from tests.unit.monitor.well import FLOW, LETTERS, LIMITS, NOW, WELL, counted
 
@@ -43,7 +43,7 @@ def fails(error: Exception) -> Any:
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("PIPELINE_HOME", str(tmp_path))
     monkeypatch.delenv("PIPELINE_ALERT_WEBHOOK", raising=False)
-    return Settings()
+    return configuration.load()
 
 
 def read_by(monkeypatch: pytest.MonkeyPatch, **reads: Callable[[ReadContext[Any, Any]], Any]) -> None:

@@ -1,13 +1,12 @@
 """The engines: asked at once, and what the supervisor's log says of those that ended by themselves."""
 
 import datetime as dt
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from scripts.observe import engines
 from scripts.observe.engines import Exit, Process, Supervised
 from scripts.observe.gather import Failed, Skipped, Step, gather
 from scripts.stack.credentials import Credentials
+from scripts.stack.engine import Ask, Engine
 from scripts.stack.settings import Settings
 
 LOG = """\
@@ -19,10 +18,8 @@ LOG = """\
 SINCE = dt.datetime(2026, 6, 1, 11)
 
 
-@dataclass(frozen=True)
-class Asked:
-    name: str
-    ask: Callable[[Credentials | None, float], str]
+def engine(name: str, ask: Ask) -> Engine:
+    return Engine(name, name.title(), "here", {}, ask)
 
 
 def test_engines_that_ended_by_themselves_are_read_from_the_supervisors_log(settings: Settings) -> None:
@@ -48,7 +45,7 @@ def test_each_engine_is_asked_with_what_it_takes_and_is_needed_by_what_follows()
     def down(credentials: Credentials | None, patience: float) -> str:
         raise refused
 
-    asks = engines.asks([Asked("kafka", ask), Asked("nifi", down)], None, 4.0)
+    asks = engines.asks([engine("kafka", ask), engine("nifi", down)], None, 4.0)
     canvas = Step("canvas", lambda: 1)
     read = gather([[asks["kafka"]], [asks["nifi"], canvas]], 5)
     assert read.of(asks["kafka"]) == "None within 4 s"

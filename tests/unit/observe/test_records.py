@@ -17,6 +17,7 @@ from scripts.observe import newest, records, topics
 from scripts.observe.newest import Identity
 from scripts.observe.records import Decoder, LettersSummary, NewLetters, RegistryAway
 from scripts.observe.topics import Message, Window
+from scripts.stack.engines import registry as registry_engine
 from scripts.stack.settings import Settings
 
 KEY = UUID("0b1f4c5e-58b4-4b0a-9d5e-0123456789ab")
@@ -109,7 +110,7 @@ def registry(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[tu
         def log_message(self, format: str, *arguments: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", settings.registry_port), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", settings.port(registry_engine.PORT)), Handler)
     Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.delenv("NO_PROXY", raising=False)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -69,7 +70,7 @@ def test_how_far_a_group_is_behind_and_what_it_has_lost(position: Position, lag:
 def broker(settings: Settings) -> Iterator[tuple[Settings, Producer]]:
     producer = Producer({"test.mock.num.brokers": 1, "log_level": 0})
     (found,) = producer.list_topics(timeout=5).brokers.values()
-    yield settings.model_copy(update={"kafka_port": found.port}), producer
+    yield replace(settings, ports={**settings.ports, "kafka": found.port}), producer
     producer.flush(5)
 
 
@@ -139,7 +140,7 @@ def test_a_kafka_that_does_not_answer_is_told_in_time(settings: Settings) -> Non
         lambda: topics.positions(settings, "letters", "readers", patience=0.3),
         lambda: list(topics.read(settings, "letters", patience=0.3)),
     ):
-        with pytest.raises(TransientError, match=f"Kafka at 127.0.0.1:{settings.kafka_port} does not answer"):
+        with pytest.raises(TransientError, match=f"Kafka at 127.0.0.1:{settings.port(kafka.PORT)} does not answer"):
             ask()
     assert time.monotonic() - begun < 5
 

@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiohttp.web import TCPSite
 from typer.testing import CliRunner
 
 from nifi_flows.errors import PipelineError, TerminalError, TransientError
+from nifi_flows.pipeline import USERS
 from nifi_processors.errors import PageRefused
 from nifi_processors.normalise import normalise
 from nifi_processors.page import records
@@ -31,6 +32,7 @@ from scripts.source import faults, invalid, misbehave, people
 from scripts.source.behaviour import Behaviour, BehaviourFile
 from scripts.source.faults import FAULTS, Attempts, fault
 from scripts.source.server import HOST, make_app, make_runner
+from scripts.stack.engine import Local
 from scripts.stack.engines import source as embedded
 from scripts.stack.settings import Settings
 
@@ -471,7 +473,7 @@ def test_a_source_that_does_not_run_is_told_all_the_same(home: Path, monkeypatch
 def test_without_a_listener_there_are_no_counts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server((HOST, 0)) as opened:
         port = opened.getsockname()[1]
-    assert embedded.stats(Settings(home=home, source_port=port)) is None
+    assert embedded.stats(Settings(home=home, ports={"source": port})) is None
 
 
 @pytest.mark.parametrize(
@@ -533,10 +535,11 @@ def test_the_file_is_its_owners_alone(home: Path) -> None:
 
 def test_no_behaviour_makes_the_supervisor_restart_the_source(home: Path) -> None:
     configured = Settings(home=home)
-    command = embedded.define(configured).command
+    local = Local(configured, cast(Any, None), cast(Any, None), USERS)
+    launches = embedded.configure(local).launches
     embedded.break_users(configured, 0.1)
     call("misbehave", "500=0.1")
-    assert embedded.define(configured).command == command
+    assert embedded.configure(local).launches == launches
 
 
 def test_an_invalid_share_leaves_faults_and_single_kinds(home: Path) -> None:

@@ -22,18 +22,20 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from nifi_flows.errors import TransientError
+from nifi_flows.pipeline import USERS
 from scripts.bootstrap import ROOT
 from scripts.stack import airflow_api, configuration, credentials
 from scripts.stack.credentials import Credentials
-from scripts.stack.engine import Engine, configure
+from scripts.stack.engine import Configuration, Local
 from scripts.stack.engines import airflow
 from scripts.stack.launch import living
+from scripts.stack.layout import Installed
 from scripts.stack.settings import LOOPBACK, Settings
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path / "100% mine", airflow_port=24011)
+    return configuration.read({"PIPELINE_HOME": str(tmp_path / "100% mine"), "PIPELINE_AIRFLOW_PORT": "24011"})
 
 
 @pytest.fixture
@@ -42,25 +44,28 @@ def made(settings: Settings) -> Credentials:
 
 
 @pytest.fixture
-def engines(settings: Settings, made: Credentials) -> list[Engine]:
-    described = airflow.define(settings, made)
-    for engine in described:
-        configure(engine)
-    return described
+def configured(settings: Settings, made: Credentials) -> Configuration:
+    local = airflow.configure(Local(settings, Installed(Path("/installed")), made, USERS))
+    local.write()
+    return local
 
 
-def written(engines: list[Engine]) -> configparser.ConfigParser:
+def config_file(configured: Configuration) -> Path:
+    return Path(configured.launches["airflow-api"].environment["AIRFLOW_CONFIG"])
+
+
+def written(configured: Configuration) -> configparser.ConfigParser:
     """airflow.cfg as Airflow reads it: with interpolation."""
     parser = configparser.ConfigParser()
-    parser.read(engines[0].environment["AIRFLOW_CONFIG"])
+    parser.read(config_file(configured))
     return parser
 
 
 def test_the_file_says_what_was_meant_whatever_the_path(
-    settings: Settings, made: Credentials, engines: list[Engine]
+    settings: Settings, made: Credentials, configured: Configuration
 ) -> None:
     meant = airflow.configuration(settings, made)
-    read = written(engines)
+    read = written(configured)
     assert {section: dict(read[section]) for section in read.sections()} == {
         section: {option: str(value) for option, value in options.items()} for section, options in meant.items()
     }
@@ -77,17 +82,17 @@ def test_airflow_has_each_option_that_is_set(settings: Settings, made: Credentia
 
 
 def test_secrets_are_in_files_of_their_owner_alone(
-    settings: Settings, made: Credentials, engines: list[Engine]
+    settings: Settings, made: Credentials, configured: Configuration
 ) -> None:
-    for file in (Path(engines[0].environment["AIRFLOW_CONFIG"]), airflow.passwords(settings)):
+    for file in (config_file(configured), airflow.passwords(settings)):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert json.loads(airflow.passwords(settings).read_text()) == {airflow.USER: made.airflow_password}
-    read = written(engines)
+    read = written(configured)
     keys = [read["core"]["fernet_key"], read["api"]["secret_key"], read["api_auth"]["jwt_secret"]]
     secret = [made.airflow_password, made.airflow_secret, *keys]
     assert len(set(secret)) == 5
-    for engine in engines:
-        shown = " ".join([*engine.command, *engine.environment.values()])
+    for launch in configured.launches.values():
+        shown = " ".join([*launch.command, *launch.environment.values()])
         assert not [word for word in secret if word in shown]
 
 
@@ -98,25 +103,24 @@ def test_keys_stay_the_same_from_start_to_start(settings: Settings, made: Creden
 
 
 def test_nothing_listens_but_the_api_and_that_on_loopback(
-    settings: Settings, made: Credentials, engines: list[Engine]
+    settings: Settings, made: Credentials, configured: Configuration
 ) -> None:
-    assert [list(engine.ports) for engine in engines] == [[settings.airflow_port], [], [], []]
+    assert [list(engine.ports) for engine in airflow.describe(settings)] == [[24011], [], [], []]
     assert airflow.configuration(settings, made)["api"]["host"] == LOOPBACK
-    commands = {engine.name: engine.command for engine in engines}
     for name in ("airflow-scheduler", "airflow-triggerer"):
-        assert "--skip-serve-logs" in commands[name], "its log server would listen on every address"
+        assert "--skip-serve-logs" in configured.launches[name].command, "its log server would listen on every address"
 
 
 def test_a_task_finds_the_settings_of_its_stack(
-    settings: Settings, engines: list[Engine], monkeypatch: pytest.MonkeyPatch
+    settings: Settings, configured: Configuration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in engines[1].environment.items():
+    for name, value in configured.launches["airflow-scheduler"].environment.items():
         monkeypatch.setenv(name, value)
     assert configuration.load() == settings
 
 
-def test_a_stop_reaches_the_children(engines: list[Engine]) -> None:
-    assert all(engine.whole_group for engine in engines)
+def test_a_stop_reaches_the_children(configured: Configuration) -> None:
+    assert all(launch.whole_group for launch in configured.launches.values())
 
 
 def test_a_stack_that_is_older_than_airflow_gets_its_words(settings: Settings, made: Credentials) -> None:
@@ -137,7 +141,7 @@ NOW = datetime.datetime(2026, 5, 4, 12, 0, tzinfo=datetime.UTC)
 
 
 def heard(**health: str | None) -> str:
-    return airflow.describe(health, NOW)
+    return airflow.heard_of(health, NOW)
 
 
 def test_a_component_is_ready_when_it_was_heard_of_since_its_start() -> None:
@@ -310,7 +314,7 @@ def served(made: Credentials, tmp_path: Path) -> Iterator[tuple[Settings, list[t
     with HTTPServer((LOOPBACK, 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
-        yield Settings(home=tmp_path / "100% mine", airflow_port=server.server_port), notes
+        yield Settings(home=tmp_path / "100% mine", ports={"airflow": server.server_port}), notes
         server.shutdown()
         thread.join()
 
@@ -347,7 +351,7 @@ def test_old_runs_are_forgotten_with_their_logs(served: tuple[Settings, list[tup
 
 
 def test_an_airflow_that_refuses_or_is_away_is_told(settings: Settings, served: Any, tmp_path: Path) -> None:
-    stranger = Settings(home=tmp_path / "other", airflow_port=served[0].airflow_port)
+    stranger = Settings(home=tmp_path / "other", ports=served[0].ports)
     credentials.ensure(stranger.secrets)
     with pytest.raises(TransientError, match="401"):
         airflow_api.token(stranger)

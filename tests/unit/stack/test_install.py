@@ -14,6 +14,7 @@ import pytest
 
 from nifi_flows.errors import TerminalError
 from scripts.stack import fetch, install
+from scripts.stack.engines import nifi, spark
 from scripts.stack.lock import Artifact, Lock
 
 
@@ -87,20 +88,20 @@ def names(folder: Path) -> list[str]:
 
 def test_each_engine_finds_its_files(tmp_path: Path) -> None:
     made = install.install(filled(tmp_path, FILES), tmp_path)
-    assert names(made.kafka_lib) == ["kafka-1.jar"]
-    assert names(made.cassandra_lib) == ["jamm-1.jar"]
-    assert names(made.registry) == ["quarkus-run.jar"]
-    assert names(made.nifi_lib) == ["nifi-runtime-1.jar", "nifi-server-nar-1.nar", "nifi-standard-nar-2.3.0.nar"]
-    assert [jar.name for jar in made.spark_jars] == ["a-1.jar", "b-1.jar"]
+    assert names(made.folder("kafka")) == ["kafka-1.jar"]
+    assert names(made.folder("cassandra")) == ["jamm-1.jar"]
+    assert names(made.folder("registry")) == ["quarkus-run.jar"]
+    assert names(made.folder("nifi")) == ["nifi-runtime-1.jar", "nifi-server-nar-1.nar", "nifi-standard-nar-2.3.0.nar"]
+    assert [jar.name for jar in spark.jars(made)] == ["a-1.jar", "b-1.jar"]
     assert (made.jdk17 / "bin/java").read_text() == "java 17"
     assert (made.jdk21 / "bin/java").read_text() == "java 21"
 
 
 def test_the_python_api_lies_where_nifi_looks_for_it(tmp_path: Path) -> None:
     made = install.install(filled(tmp_path, FILES), tmp_path)
-    assert names(made.nifi_python_framework) == ["Controller.py"]
-    assert made.nifi_python_api == made.nifi_python_framework.parent / "api"
-    assert (made.nifi_python_api / "nifiapi/properties.py").read_text() == "api"
+    assert names(made.folder("nifi-python/framework")) == ["Controller.py"]
+    assert nifi.python_api(made) == made.folder("nifi-python/framework").parent / "api"
+    assert (nifi.python_api(made) / "nifiapi/properties.py").read_text() == "api"
 
 
 def test_programs_of_a_jdk_can_be_executed(tmp_path: Path) -> None:
@@ -111,7 +112,7 @@ def test_programs_of_a_jdk_can_be_executed(tmp_path: Path) -> None:
 
 def test_the_standard_nar_is_a_nar_of_its_parts(tmp_path: Path) -> None:
     made = install.install(filled(tmp_path, FILES), tmp_path)
-    with zipfile.ZipFile(made.nifi_lib / "nifi-standard-nar-2.3.0.nar") as nar:
+    with zipfile.ZipFile(made.folder("nifi") / "nifi-standard-nar-2.3.0.nar") as nar:
         assert nar.testzip() is None
         jars = "META-INF/bundled-dependencies/"
         assert nar.namelist() == [
@@ -131,7 +132,7 @@ def test_the_standard_nar_is_a_nar_of_its_parts(tmp_path: Path) -> None:
 def test_packing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     backwards = dict(reversed(FILES.items()))
     nars = [
-        (install.install(filled(cache, files), cache).nifi_lib / "nifi-standard-nar-2.3.0.nar").read_bytes()
+        (install.install(filled(cache, files), cache).folder("nifi") / "nifi-standard-nar-2.3.0.nar").read_bytes()
         for cache, files in ((tmp_path / "one", FILES), (tmp_path / "two", backwards))
     ]
     assert nars[0] == nars[1]
@@ -140,7 +141,7 @@ def test_packing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_a_second_call_changes_nothing(tmp_path: Path) -> None:
     lock = filled(tmp_path, FILES)
     first = install.install(lock, tmp_path)
-    marker = first.kafka_lib / "marker"
+    marker = first.folder("kafka") / "marker"
     marker.touch()
     assert install.install(lock, tmp_path) == first
     assert marker.exists()
@@ -150,18 +151,18 @@ def test_another_lock_gets_a_folder_of_its_own(tmp_path: Path) -> None:
     first = install.install(filled(tmp_path, FILES), tmp_path)
     changed = {**FILES, ("kafka", "lib", "org/kafka-2.jar"): b"newer"}
     second = install.install(filled(tmp_path, changed), tmp_path)
-    assert names(first.kafka_lib) == ["kafka-1.jar"]
-    assert names(second.kafka_lib) == ["kafka-1.jar", "kafka-2.jar"]
+    assert names(first.folder("kafka")) == ["kafka-1.jar"]
+    assert names(second.folder("kafka")) == ["kafka-1.jar", "kafka-2.jar"]
 
 
 def test_a_failure_on_the_way_shows_no_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lock = filled(tmp_path, FILES)
     with monkeypatch.context() as broken:
-        broken.setattr(install, "_pack_standard_nar", _interrupt)
+        broken.setattr(nifi._StandardNar, "lay_out", _interrupt)
         with pytest.raises(KeyboardInterrupt):
             install.install(lock, tmp_path)
     assert names(tmp_path / "installs") == [".lock"]
-    assert install.install(lock, tmp_path).kafka_lib.is_dir()
+    assert install.install(lock, tmp_path).folder("kafka").is_dir()
 
 
 def test_damage_to_an_installation_is_seen(tmp_path: Path) -> None:
@@ -169,11 +170,11 @@ def test_damage_to_an_installation_is_seen(tmp_path: Path) -> None:
     assert install.damaged(lock, tmp_path) is None
     made = install.install(lock, tmp_path)
     assert install.damaged(lock, tmp_path) == []
-    (made.kafka_lib / "kafka-1.jar").unlink()
+    (made.folder("kafka") / "kafka-1.jar").unlink()
     (made.jdk21 / "bin" / "java").unlink()
-    (made.spark_lib / "a-1.jar").unlink()
-    (made.spark_lib / "a-1.jar").write_bytes(b"longer")
-    (made.nifi_lib / "nifi-standard-nar-2.3.0.nar").unlink()
+    (made.folder("spark") / "a-1.jar").unlink()
+    (made.folder("spark") / "a-1.jar").write_bytes(b"longer")
+    (made.folder("nifi") / "nifi-standard-nar-2.3.0.nar").unlink()
     damaged = {path.name for path in install.damaged(lock, tmp_path) or []}
     assert damaged == {"kafka-1.jar", "java", "a-1.jar", "nifi-standard-nar-2.3.0.nar"}
 
@@ -186,7 +187,7 @@ def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
     leftover = tmp_path / "installs" / ".making-killed" / "made"
     leftover.mkdir(parents=True)
     made = install.install(filled(tmp_path, FILES), tmp_path)
-    assert names(tmp_path / "installs") == sorted([".lock", made.kafka_lib.parent.name])
+    assert names(tmp_path / "installs") == sorted([".lock", made.folder("kafka").parent.name])
 
 
 def test_processes_that_install_at_once_agree(tmp_path: Path) -> None:
@@ -221,16 +222,16 @@ def test_a_file_system_without_hard_links_gets_copies(tmp_path: Path, monkeypatc
     def unsupported(*arguments: object) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")
 
-    monkeypatch.setattr("scripts.stack.install.os.link", unsupported)
+    monkeypatch.setattr("scripts.stack.layout.os.link", unsupported)
     made = install.install(filled(tmp_path, FILES), tmp_path)
-    assert (made.kafka_lib / "kafka-1.jar").read_bytes() == b"kafka"
+    assert (made.folder("kafka") / "kafka-1.jar").read_bytes() == b"kafka"
 
 
 def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*arguments: object, **options: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("scripts.stack.install.shutil.copyfileobj", full)
+    monkeypatch.setattr("scripts.stack.layout.shutil.copyfileobj", full)
     with pytest.raises(TerminalError, match="No space left") as refused:
         install.install(filled(tmp_path, FILES), tmp_path)
     assert "PIPELINE_CACHE" in refused.value.remedy

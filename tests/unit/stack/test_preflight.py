@@ -22,7 +22,7 @@ Memory = namedtuple("Memory", "available")
 
 
 def engine(*ports: int) -> Engine:
-    return Engine("engine", "Engine", ["true"], Path("/"), "", {port: f"thing {port}" for port in ports}, lambda: "")
+    return Engine("engine", "Engine", "", {port: f"thing {port}" for port in ports}, lambda credentials, patience: "")
 
 
 @pytest.fixture

@@ -1,15 +1,17 @@
-"""To describe a stack changes nothing; to configure it writes what the descriptions say."""
+"""To look at a stack changes nothing; to prepare one writes what its configuration says."""
 
 import stat
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from nifi_flows.errors import TerminalError, TransientError
+from nifi_flows.pipeline import USERS
 from scripts.stack import credentials, install, preflight, stack
+from scripts.stack.credentials import Credentials
 from scripts.stack.engine import Engine
 from scripts.stack.engines import source
+from scripts.stack.layout import Installed
 from scripts.stack.settings import Settings
 from scripts.stack.supervise import Supervisor
 
@@ -20,7 +22,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     root = tmp_path / "installed"
     (root / "cassandra").mkdir(parents=True)
     (root / "cassandra" / "jamm-0.4.0.jar").touch()
-    monkeypatch.setattr(install, "ensure", lambda cache, maven: install._installed(root))
+    monkeypatch.setattr(install, "ensure", lambda cache, maven: Installed(root))
     monkeypatch.setattr(Supervisor, "running", lambda self: True)
     for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
         monkeypatch.delenv(name, raising=False)
@@ -39,30 +41,38 @@ def everything(home: Path) -> dict[str, tuple[int, int, bytes]]:
     }
 
 
-def test_to_look_at_a_stack_changes_nothing_in_its_home(settings: Settings) -> None:
-    configured = stack.configure(settings)
+def test_to_look_at_a_stack_changes_nothing_in_its_home_and_needs_no_installation(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configured, _ = stack.prepare(settings, USERS)
     before = everything(settings.home)
+    monkeypatch.setattr(install, "ensure", lambda cache, maven: pytest.fail("installs"))
     described = stack.running(settings)
     assert everything(settings.home) == before
     assert [engine.name for engine in described.engines] == [engine.name for engine in configured.engines]
-    assert [engine.files for engine in described.engines] == [engine.files for engine in configured.engines]
+
+
+def test_to_work_out_a_configuration_writes_nothing(settings: Settings) -> None:
+    made, written = stack.prepare(settings, USERS)
+    before = everything(settings.home)
+    assert stack.configuration(made, USERS) == written
+    assert everything(settings.home) == before
 
 
 def test_each_configuration_file_is_written_for_its_owner_alone(settings: Settings) -> None:
-    configured = stack.configure(settings)
-    files = {path: content for engine in configured.engines for path, content in engine.files.items()}
-    assert len(files) > 10
-    for path, content in files.items():
+    _, written = stack.prepare(settings, USERS)
+    assert len(written.files) > 10
+    for path, content in written.files.items():
         assert path.read_bytes() == content
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
-    assert all(folder.is_dir() for engine in configured.engines for folder in (engine.folder, *engine.folders))
+    assert all(folder.is_dir() for folder in (*written.folders, *(one.folder for one in written.launches.values())))
 
 
-def test_a_description_shows_no_secret(settings: Settings) -> None:
-    made = stack.configure(settings)
+def test_a_configuration_shows_no_secret(settings: Settings) -> None:
+    made, written = stack.prepare(settings, USERS)
     secret = made.credentials.cassandra_password
-    assert any(secret.encode() in content for engine in made.engines for content in engine.files.values())
-    assert secret not in repr(made.engines)
+    assert any(secret.encode() in content for content in written.files.values())
+    assert secret not in repr(written)
 
 
 def test_to_look_at_a_stack_makes_no_secrets(settings: Settings) -> None:
@@ -72,8 +82,8 @@ def test_to_look_at_a_stack_makes_no_secrets(settings: Settings) -> None:
 
 
 def test_users_are_broken_only_when_that_is_asked_for(settings: Settings) -> None:
-    stack.configure(settings, 0.25)
-    stack.configure(settings)
+    stack.prepare(settings, USERS, 0.25)
+    stack.prepare(settings, USERS)
     stack.running(settings)
     assert source.behaviour(settings).invalid_share == 0.25
 
@@ -84,25 +94,25 @@ class _Engine:
     def __init__(self, failures: int) -> None:
         self.failures, self.set_up_calls = failures, 0
 
-    def ready(self) -> str:
+    def ask(self, credentials: Credentials | None, patience: float) -> str:
+        assert credentials is not None
         if self.set_up_calls <= self.failures:
             raise OSError("nobody can log in")
         return "release 5"
 
-    def set_up(self) -> None:
+    def set_up(self, credentials: Credentials) -> None:
         self.set_up_calls += 1
         if self.set_up_calls <= self.failures:
             raise OSError("it does not listen yet")
 
 
 def _described(told: _Engine, patience: int = 10) -> Engine:
-    return Engine("some", "Some", [], Path("/"), "", {}, told.ready, set_up=told.set_up, patience=patience)
+    return Engine("some", "Some", "", {}, told.ask, set_up=told.set_up, patience=patience)
 
 
-def _stack(engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Any:
+def _stack(engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> stack.Stack:
     monkeypatch.setattr(Supervisor, "state", lambda self, name: "RUNNING")
-    made = credentials.ensure(settings.secrets)
-    return stack.Stack(settings, made, install._installed(Path("/")), [engine], Supervisor(settings))
+    return stack.Stack(settings, credentials.ensure(settings.secrets), [engine], Supervisor(settings))
 
 
 @pytest.mark.parametrize("failures", [0, 2])
@@ -120,7 +130,7 @@ def test_an_engine_that_is_never_ready_is_given_up_although_it_can_be_set_up(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = _Engine(0)
-    monkeypatch.setattr(told, "ready", lambda: 1 / 0)
+    monkeypatch.setattr(told, "ask", lambda credentials, patience: 1 / 0)
     made = _stack(_described(told, patience=1), settings, monkeypatch)
     with pytest.raises(TerminalError, match="is not ready after 1 s: division by zero"):
         stack.wait_ready(made, ["some"], lambda name, how: None)
@@ -128,4 +138,4 @@ def test_an_engine_that_is_never_ready_is_given_up_although_it_can_be_set_up(
 
 def test_what_is_configured_is_checked_only_before_a_start(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "check_memory", lambda: pytest.fail("it runs already"))
-    stack.configure(settings)
+    stack.prepare(settings, USERS)

@@ -21,7 +21,8 @@ import pytest
 from nifi_flows.errors import TerminalError, TransientError
 from scripts.bootstrap import ROOT
 from scripts.stack import stack
-from scripts.stack.engine import Engine
+from scripts.stack.credentials import Credentials
+from scripts.stack.engine import Engine, Launch
 from scripts.stack.launch import living
 from scripts.stack.settings import Settings
 from scripts.stack.supervise import Supervisor
@@ -40,17 +41,17 @@ def until(met: Callable[[], Any], seconds: float = 15) -> None:
 
 @dataclass
 class Small:
-    """A stack of shell scripts under one supervisord. engines: by name, all of the same script until changed."""
+    """A stack of shell scripts under one supervisord. launches: by name, all of the same script until changed."""
 
     settings: Settings
-    engines: dict[str, Engine]
+    launches: dict[str, Launch]
 
     @property
     def supervisor(self) -> Supervisor:
         return Supervisor(self.settings)
 
     def up(self) -> list[str]:
-        return self.supervisor.start(self.engines.values())
+        return self.supervisor.start(self.launches)
 
     def begin(self, name: str) -> int:
         """Start an engine and return its process id once it has its child."""
@@ -85,9 +86,8 @@ class Small:
         return self.settings.home / f"{name}.child"
 
 
-def _shell(name: str, script: str, folder: Path) -> Engine:
-    command = ["/bin/sh", "-c", script.replace("NAME", name)]
-    return Engine(name, name.title(), command, folder, "", {}, lambda: "", {"PASSWORD": _SECRET})
+def _shell(name: str, script: str, folder: Path) -> Launch:
+    return Launch(["/bin/sh", "-c", script.replace("NAME", name)], folder, {"PASSWORD": _SECRET})
 
 
 @contextlib.contextmanager
@@ -171,13 +171,13 @@ def test_a_killed_engine_comes_back_without_the_orphans_of_its_former_life(share
 
 
 def test_an_engine_that_fails_is_tried_again_and_may_be_mended_meanwhile(shared: Small) -> None:
-    good = shared.engines["failing"]
-    shared.engines["failing"] = _shell("failing", "exit 3", shared.settings.home)
+    good = shared.launches["failing"]
+    shared.launches["failing"] = _shell("failing", "exit 3", shared.settings.home)
     shared.up()
     shared.supervisor.start_engine("failing")
     until(lambda: shared.supervisor.state("failing") == "BACKOFF")
     shared.supervisor.start_engine("failing")
-    shared.engines["failing"] = good
+    shared.launches["failing"] = good
     assert shared.up() == ["failing"]
     shared.supervisor.restart_engine("failing")
     until((shared.settings.home / "failing.child").exists)
@@ -199,7 +199,7 @@ _HANGS = "trap 'echo the threads of NAME' QUIT; echo > NAME.child; while :; do s
 
 
 def test_an_engine_that_hangs_is_restarted_after_it_has_said_where(shared: Small) -> None:
-    shared.engines["hung"] = _shell("hung", _HANGS, shared.settings.home)
+    shared.launches["hung"] = _shell("hung", _HANGS, shared.settings.home)
     shared.up()
     supervisor, log = shared.supervisor, shared.settings.logs / "hung.log"
     pid = shared.begin("hung")
@@ -217,17 +217,17 @@ def test_an_engine_that_hangs_is_restarted_after_it_has_said_where(shared: Small
 def test_who_waits_for_an_engine_that_hangs_has_it_restarted(shared: Small) -> None:
     supervisor = shared.supervisor
 
-    def ready() -> str:
+    def ask(credentials: Credentials | None, patience: float) -> str:
         if supervisor.pid("deaf") == pid:
             raise OSError("no answer")
         return "well"
 
-    deaf = replace(_shell("deaf", _HANGS, shared.settings.home), ready=ready, hangs=1, patience=30)
-    shared.engines["deaf"] = deaf
+    shared.launches["deaf"] = _shell("deaf", _HANGS, shared.settings.home)
     shared.up()
     pid = shared.begin("deaf")
     said: list[str] = []
-    whole = stack.Stack(shared.settings, cast(Any, None), cast(Any, None), [deaf], supervisor)
+    deaf = Engine("deaf", "Deaf", "", {}, ask, hangs=1, patience=30)
+    whole = stack.Stack(shared.settings, cast(Any, None), [deaf], supervisor)
     stack.wait_ready(whole, ["deaf"], lambda name, how: said.append(f"{name}: {how}"))
     assert re.fullmatch(r"deaf: does not answer after \d+ s; started again", said[0])
     assert re.fullmatch(r"deaf: ready after \d+ s, well", said[1])
@@ -236,7 +236,7 @@ def test_who_waits_for_an_engine_that_hangs_has_it_restarted(shared: Small) -> N
 
 def test_a_start_waits_for_a_stop_that_is_under_way(shared: Small) -> None:
     """As when whoever stopped it was killed meanwhile; supervisord itself would take the order and do nothing."""
-    shared.engines["slow"] = _shell(
+    shared.launches["slow"] = _shell(
         "slow", "trap 'sleep 1; exit' TERM; echo > NAME.child; while :; do sleep 0.02; done", shared.settings.home
     )
     shared.up()
@@ -260,8 +260,8 @@ def test_an_order_that_no_supervisor_takes_is_told(small: Small) -> None:
 
 def test_a_running_engine_whose_launch_file_changes_is_reported_and_left_running(shared: Small) -> None:
     pid = shared.begin("changing")
-    shared.engines["changing"] = replace(shared.engines["changing"], environment={"CHANGED": "yes"})
-    shared.engines["idle"] = replace(shared.engines["idle"], environment={"CHANGED": "yes"})
+    shared.launches["changing"] = replace(shared.launches["changing"], environment={"CHANGED": "yes"})
+    shared.launches["idle"] = replace(shared.launches["idle"], environment={"CHANGED": "yes"})
     assert shared.up() == ["changing"], "the idle one has changed, too, but does not run"
     assert shared.up() == []
     assert shared.supervisor.pid("changing") == pid
@@ -303,9 +303,9 @@ def test_who_needs_the_others_stops_before_them(home: Path) -> None:
     """NiFi and the consumer finish what is under way, and for that the others must still answer."""
     polite = "trap 'sleep 0.2; echo NAME >> order; exit' TERM; echo > NAME.child; while :; do sleep 0.02; done"
     with _stack(home) as made:
-        made.engines = {name: _shell(name, polite, home) for name in ("cassandra", "consumer", "kafka", "nifi")}
+        made.launches = {name: _shell(name, polite, home) for name in ("cassandra", "consumer", "kafka", "nifi")}
         made.up()
-        for name in made.engines:
+        for name in made.launches:
             made.begin(name)
         begun = time.monotonic()
         made.supervisor.stop()
@@ -385,7 +385,7 @@ def test_a_stop_ends_even_where_nobody_asks_for_dead_processes(home: Path) -> No
         for folder in (settings.conf, settings.logs, settings.run):
             folder.mkdir(parents=True)
         supervisor = Supervisor(settings)
-        supervisor.start([])
+        supervisor.start({})
         pid = int((settings.run / "supervisor.pid").read_text())
         assert supervisor.stop() is True
         print(Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()[0])
