@@ -54,6 +54,12 @@ class Canvas:
         return [part for part in self.parts if part.kind == "processor"]
 
 
+def version(address: NiFi) -> str:
+    """NiFi's own. Raises PipelineError when NiFi does not answer or refuses."""
+    with connection.connected(address):
+        return str(nifi.FlowApi().get_about_info().about.version)
+
+
 def read(address: NiFi, pipeline: Pipeline) -> Canvas | None:
     """None when the flow is not on the canvas. Raises PipelineError when NiFi does not answer or refuses."""
     with connection.connected(address):

@@ -13,14 +13,11 @@ class NiFiReading:
 
 def read(context: ReadContext[None, None]) -> NiFiReading:
     """Raises PipelineError when NiFi does not answer or refuses."""
-    import nipyapi
-
-    from nifi_flows import connection
+    from scripts.observe import canvas
     from scripts.stack import credentials
     from scripts.stack.stack import nifi_of
 
-    with connection.connected(nifi_of(context.settings, credentials.require(context.settings.secrets))):
-        return NiFiReading(str(nipyapi.nifi.FlowApi().get_about_info().about.version))
+    return NiFiReading(canvas.version(nifi_of(context.settings, credentials.require(context.settings.secrets))))
 
 
 def judge(nifi: NiFiReading, context: JudgeContext[None, None]) -> Judgement:
