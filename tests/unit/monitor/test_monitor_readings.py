@@ -249,11 +249,9 @@ def test_a_look_without_a_stack_is_ill_without_an_error(settings: Settings, monk
     monkeypatch.setattr(deploys, "read", lambda settings: fails(TerminalError("no ledger")))
     record = monitor.look(settings, USERS)
     verdicts = {area: check.verdict for area, check in record.checks.items()}
-    assert verdicts == {
-        **dict.fromkeys(("flow", "drift", "dead_letters", "freshness"), "unknown"),
-        **dict.fromkeys(("nifi", "consumer"), "suspect"),
-        "alerts": "ok",
-    }
+    assert {verdicts[area] for area in ("flow", "drift", "dead_letters", "freshness")} == {"unknown"}
+    assert {verdicts[area] for area in ("nifi", "consumer")} == {"suspect"}
+    assert verdicts["alerts"] == "ok"
     assert any("no ledger" in said for said in record.says)
 
 

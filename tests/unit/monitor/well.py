@@ -6,12 +6,14 @@ from typing import Any
 
 from scripts.monitor import thresholds
 from scripts.monitor.alerts import Deliveries
+from scripts.monitor.areas import AREAS
 from scripts.monitor.areas.dead_letters import DeadLetterReading
 from scripts.monitor.areas.drift import DriftReading
 from scripts.monitor.areas.flow import FlowReading
 from scripts.monitor.areas.nifi import NiFiReading
 from scripts.monitor.deploys import Deploys
 from scripts.monitor.judge import judge
+from scripts.monitor.missing import Missing
 from scripts.monitor.readings import Readings
 from scripts.monitor.record import Check, Record
 from scripts.observe.canvas import Queue
@@ -51,7 +53,8 @@ def counted(since: datetime | None = NOW - MINUTE, **differs: Any) -> DeadLetter
 
 
 WELL = Readings(
-    {
+    {name: Missing("not read in these tests", reported=True) for name in AREAS}
+    | {
         "nifi": NiFiReading("2.3.0"),
         "flow": FLOW,
         "drift": DriftReading([]),
