@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+_ERROR = 120  # characters of an error, in a table or behind a name
 _LONGEST = 240  # characters of what others have written
 
 
@@ -16,6 +17,11 @@ def one_line(text: str) -> str:
     """Text of somebody else's on one line: no control characters that a terminal would obey, and not too long."""
     without = "".join(character if character.isprintable() else " " for character in text[: 4 * _LONGEST])
     return cut(re.sub(r" +", " ", without).strip(), _LONGEST)
+
+
+def first_line(error: Exception) -> str:
+    """What an error says first, at most 120 characters; its type when it says nothing."""
+    return (str(error).splitlines() or [repr(error)])[0][:_ERROR]
 
 
 def cut(text: str, longest: int) -> str:

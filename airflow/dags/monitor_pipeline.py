@@ -24,16 +24,18 @@ def look() -> dict[str, Any]:
     from dataclasses import asdict
 
     from nifi_flows.errors import PipelineError
+    from nifi_flows.pipeline import USERS
+    from scripts.deployment.context import Context
     from scripts.monitor import guard, monitor
     from scripts.stack import configuration
 
     configured = configuration.load()
     try:
-        record = monitor.look(configured).as_json()
+        record = monitor.look(configured, USERS).as_json()
     except PipelineError as error:
         raise AirflowFailException(f"{error}; next: {error.remedy}") from error
     try:
-        decision = asdict(guard.decide(configured, record))
+        decision = asdict(guard.decide(Context(configured, USERS), record))
     except PipelineError as error:
         decision = {"go": False, "why": f"undecided: {error}", "revision": None, "save": False}
     print(f"{record['verdict']}; redeploy: {'yes' if decision['go'] else 'no'}, {decision['why']}")

@@ -34,14 +34,19 @@ def decide(
 
     configured = configuration.load()
     events = triggering_asset_events[PIPELINE_ILL] if triggering_asset_events else []
-    hold, by = state.held(Context(configured, USERS)), guard.ACTOR if events else "somebody in Airflow"
+    context = Context(configured, USERS)
+    hold, by = state.held(context), guard.ACTOR if events else "somebody in Airflow"
     if hold is not None:
-        decision = guard.Decision(False, f"{hold.who} holds the flow since {hold.since:%Y-%m-%d %H:%M} UTC: {hold.why}")
+        decision = guard.Decision(
+            go=False, why=f"{hold.who} holds the flow since {hold.since:%Y-%m-%d %H:%M} UTC: {hold.why}"
+        )
     elif events:
-        decision = guard.decide(configured, events[-1].extra["record"])
+        decision = guard.decide(context, events[-1].extra["record"])
     else:
         assert params is not None
-        decision = guard.Decision(True, f"by hand: {params['reason'] or 'no reason given'}", params["revision"] or None)
+        decision = guard.Decision(
+            go=True, why=f"by hand: {params['reason'] or 'no reason given'}", revision=params["revision"] or None
+        )
     try:
         airflow_api.annotate(configured, "redeploy_flows", str(run_id), decision.why)
     except PipelineError as error:  # the log has it

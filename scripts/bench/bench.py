@@ -14,9 +14,10 @@ import requests
 from cassandra.cluster import Session
 from confluent_kafka import Producer
 
-from nifi_flows import connection
 from nifi_flows.errors import TransientError
-from nifi_flows.pipeline import USERS
+from nifi_flows.pipeline import Pipeline
+from nifi_flows.wording import first_line
+from scripts.audit.collect import collect
 from scripts.bench import contenders
 from scripts.bench.conditions import Conditions
 from scripts.bench.contenders import Contender
@@ -24,11 +25,14 @@ from scripts.bench.measure import Latency, Throughput, latency, throughput
 from scripts.bootstrap import ROOT
 from scripts.deployment import service, state
 from scripts.deployment.context import Context
-from scripts.stack import collect, hops
+from scripts.observe import consumer, engines, pull_run
+from scripts.observe.gather import Failed, Unread, gather
 from scripts.stack.engines import cassandra, kafka
 from scripts.stack.stack import Stack
 
-_FRAME = 480  # bytes of a user's frame in user_data_topic, on average
+_ANSWER = 5.0  # seconds that an engine gets for an answer
+_PATIENCE = 10.0  # seconds for all of them
+_FRAME = 480  # bytes of a user's frame, on average
 Say = Callable[[str], None]
 
 
@@ -66,47 +70,49 @@ class Benchmark:
         return self.pipeline.median.rate / self.baseline.median.rate
 
 
-def check_free(made: Stack) -> None:
+def check_free(made: Stack, pipeline: Pipeline) -> None:
     """Raise TransientError unless every engine answers and nothing is under way: it would be measured, too."""
-    for engine in (engine for engine in made.engines if not engine.optional):
-        try:
-            engine.ask(made.credentials, 5)
-        except Exception as error:
+    needed = [engine for engine in made.engines if not engine.optional]
+    asks = engines.asks(needed, made.credentials, _ANSWER)
+    read = gather([[asked] for asked in asks.values()], _PATIENCE)
+    for engine in needed:
+        answer = read.of(asks[engine.name])
+        if isinstance(answer, Unread):
+            why = first_line(answer.error) if isinstance(answer, Failed) else f"no answer in {_PATIENCE:g} s"
             raise TransientError(
-                f"{engine.title} is not ready: {(str(error).splitlines() or [''])[0][:120]}",
+                f"{engine.title} is not ready: {why}",
                 "./scripts/run brings the stack up; ./scripts/pipeline doctor says what is wrong",
-            ) from error
-    with connection.connected(made.nifi):
-        flow, lag = hops.flow(USERS.name), hops.lag(made.settings)
-    if not hops.at_rest(flow) or lag:
+            )
+    found, lag = pull_run.read(made.nifi, pipeline), consumer.lag(made.settings, pipeline)
+    if not pull_run.at_rest(found) or lag:
         raise TransientError(
-            f"the stack is busy: {hops.describe(flow)}, {lag} frames not yet consumed",
+            f"the stack is busy: {pull_run.describe(found)}, {lag} frames not yet consumed",
             "wait for the run to end (./scripts/pipeline status), or give it an end: ./scripts/run --pages N",
         )
 
 
-def run(made: Stack, conditions: Conditions, say: Say) -> Benchmark:
+def run(made: Stack, pipeline: Pipeline, conditions: Conditions, say: Say) -> Benchmark:
     """Measure everything. Raises TransientError when the stack is not ready, is busy or fails on the way.
 
     The flow gets its parameters back and the consumer runs again, however it ends; the users that were pulled stay.
     """
-    check_free(made)
+    check_free(made, pipeline)
     load = os.getloadavg()[0]
     begun = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     with tempfile.TemporaryDirectory() as folder, cassandra.session(made.settings, made.credentials) as session:
         log = Path(folder) / "answered"
         with contenders.airflow_left_out(made), contenders.source(made, log) as (url, pid):
-            before = _overrides(made)
+            before = _overrides(made, pipeline)
             try:
-                ours = _measured(contenders.Pipeline(made, url, pid), made, session, log, conditions, say)
+                ours = _measured(contenders.Ours(made, pipeline, url, pid), made, session, log, conditions, say)
                 say("audit")
-                audited = collect.collect(made.settings)
-                with contenders.baseline(made, session, url, pid) as plain:
+                audited = collect(made.settings, pipeline)
+                with contenders.baseline(made, pipeline, session, url, pid) as plain:
                     theirs = _measured(plain, made, session, log, conditions, say)
                 say("ceilings")
-                ceilings = _ceilings(made, session, url, conditions)
+                ceilings = _ceilings(made, pipeline, session, url, conditions)
             finally:
-                _restore(made, before)
+                _restore(made, pipeline, before)
     return Benchmark(
         commit(),
         begun,
@@ -141,23 +147,24 @@ def _measured(
     return Result(runs, late)
 
 
-def _overrides(made: Stack) -> dict[str, str]:
-    deployed = state.deployed(Context(made.settings, USERS))
+def _overrides(made: Stack, pipeline: Pipeline) -> dict[str, str]:
+    deployed = state.deployed(Context(made.settings, pipeline))
     assert deployed  # check_free has seen it
     return dict(deployed.overrides)
 
 
-def _restore(made: Stack, before: dict[str, str]) -> None:
+def _restore(made: Stack, pipeline: Pipeline, before: dict[str, str]) -> None:
     """Give the flow back what it pulled before. To NiFi that is another run: it pulls those pages once more."""
-    service.deploy(Context(made.settings, USERS), overrides={**dict.fromkeys(_overrides(made)), **before})
+    overrides = {**dict.fromkeys(_overrides(made, pipeline)), **before}
+    service.deploy(Context(made.settings, pipeline), overrides=overrides)
 
 
-def _ceilings(made: Stack, session: Session, url: str, conditions: Conditions) -> dict[str, float]:
+def _ceilings(made: Stack, pipeline: Pipeline, session: Session, url: str, conditions: Conditions) -> dict[str, float]:
     """users/s of: the source alone, publishing to Kafka alone, Spark's append alone."""
     return {
         "source answers": _source_alone(url, conditions),
-        "Python publishes to Kafka": _publish_alone(made, conditions),
-        "Spark appends to Cassandra": _append_alone(made, session, conditions),
+        "Python publishes to Kafka": _publish_alone(made, pipeline, conditions),
+        "Spark appends to Cassandra": _append_alone(made, pipeline, session, conditions),
     }
 
 
@@ -170,10 +177,10 @@ def _source_alone(url: str, conditions: Conditions) -> float:
         return conditions.users / (time.monotonic() - begun)
 
 
-def _publish_alone(made: Stack, conditions: Conditions) -> float:
+def _publish_alone(made: Stack, pipeline: Pipeline, conditions: Conditions) -> float:
     producer = Producer({"bootstrap.servers": kafka.address(made.settings), "compression.type": "lz4", "linger.ms": 10})
     frames = [os.urandom(_FRAME // 2).hex().encode() for _ in range(conditions.page)]
-    with contenders.topic(made) as topic:
+    with contenders.topic(made, pipeline) as topic:
         begun = time.monotonic()
         for _ in range(conditions.pages):
             for frame in frames:
@@ -183,12 +190,12 @@ def _publish_alone(made: Stack, conditions: Conditions) -> float:
     return conditions.users / taken
 
 
-def _append_alone(made: Stack, session: Session, conditions: Conditions) -> float:
-    with contenders.spark_free(made), contenders.table(session) as table:
+def _append_alone(made: Stack, pipeline: Pipeline, session: Session, conditions: Conditions) -> float:
+    with contenders.spark_free(made), contenders.table(session, pipeline) as table:
         done = subprocess.run(
             [sys.executable, "-m", "scripts.bench.baseline.append", table, str(conditions.users), str(conditions.runs)],
             cwd=ROOT,
-            env={**os.environ, **contenders.consumer_environment(made)},
+            env={**os.environ, **contenders.consumer_environment(made, pipeline)},
             capture_output=True,
             check=False,
         )

@@ -17,20 +17,21 @@ import requests
 from cassandra.cluster import Session
 from confluent_kafka.admin import AdminClient
 
-from nifi_flows import connection
 from nifi_flows.errors import TerminalError, TransientError
-from nifi_flows.pipeline import USERS, subject
+from nifi_flows.pipeline import Pipeline, subject
+from scripts.audit.collect import settle
 from scripts.bootstrap import ROOT
 from scripts.deployment import service
 from scripts.deployment.context import Context
-from scripts.stack import collect, schema_registry, stack
+from scripts.stack import schema_registry, stack
 from scripts.stack.engines import kafka
 from scripts.stack.settings import LOOPBACK
 from scripts.stack.stack import Stack
 
 Dead = Callable[[], str | None]  # why no more rows will come, or None
 
-_TABLE = "spark_streams.bench_baseline"
+_ANSWER = 3.0  # seconds that an engine gets for an answer
+_TABLE = "bench_baseline"  # in the pipeline's keyspace
 _COLUMNS = (
     "id uuid PRIMARY KEY, first_name text, last_name text, gender text, address text, post_code text, email text, "
     "username text, registered_date text, phone text, picture text, dob text, source text, fetched_at timestamp, "
@@ -42,8 +43,11 @@ class Contender(Protocol):
     """name: as the report calls it. table: with its keyspace. topic: where its frames are."""
 
     name: str
-    table: str
-    topic: str
+
+    @property
+    def table(self) -> str: ...
+    @property
+    def topic(self) -> str: ...
 
     def pull(self, seed: str, pages: int, size: int, interval: float) -> Dead:
         """Begin to pull the seed's first pages; returns at once. interval: least seconds from page to page."""
@@ -56,15 +60,22 @@ class Contender(Protocol):
 
 
 @dataclass
-class Pipeline:
+class Ours:
     """This project: NiFi's flow and the consumer, as they are deployed."""
 
     made: Stack
+    pipeline: Pipeline
     source: str
     source_pid: int
     name: str = "pipeline"
-    table: str = "spark_streams.created_users"
-    topic: str = USERS.topic
+
+    @property
+    def table(self) -> str:
+        return f"{self.pipeline.keyspace}.{self.pipeline.table}"
+
+    @property
+    def topic(self) -> str:
+        return self.pipeline.topic
 
     def pull(self, seed: str, pages: int, size: int, interval: float) -> Dead:
         wanted = {
@@ -75,7 +86,7 @@ class Pipeline:
             "run.page.size": str(size),
             "run.interval": f"{round(interval * 1000)} ms",
         }
-        service.deploy(Context(self.made.settings, USERS), overrides=wanted)
+        service.deploy(Context(self.made.settings, self.pipeline), overrides=wanted)
         return lambda: None
 
     def groups(self) -> dict[str, int]:
@@ -83,8 +94,7 @@ class Pipeline:
         return {"source": self.source_pid, **engines}
 
     def settled(self) -> None:
-        with connection.connected(self.made.nifi):
-            collect.settle(self.made.settings)
+        settle(self.made.settings, self.made.nifi, self.pipeline)
 
 
 @dataclass
@@ -92,16 +102,17 @@ class Baseline:
     """One Python process and a bare Spark job, on the same Kafka, registry, Spark and Cassandra."""
 
     made: Stack
+    pipeline: Pipeline
     source: str
     source_pid: int
     consumer: "subprocess.Popen[bytes]"
     topic: str
+    table: str
     producer: "subprocess.Popen[bytes] | None" = None
     name: str = "baseline"
-    table: str = _TABLE
 
     def pull(self, seed: str, pages: int, size: int, interval: float) -> Dead:
-        schema = USERS.topics[USERS.topic].contract.read_text()
+        schema = _schema(self.pipeline)
         job = {
             "url": self.source,
             "seed": seed,
@@ -110,7 +121,7 @@ class Baseline:
             "interval": interval,
             "brokers": kafka.address(self.made.settings),
             "topic": self.topic,
-            "schema_id": schema_registry.register(self.made.settings, subject(USERS.topic), schema),
+            "schema_id": schema_registry.register(self.made.settings, subject(self.pipeline.topic), schema),
             "schema": schema,
         }
         self.settled()
@@ -161,12 +172,17 @@ def airflow_left_out(made: Stack) -> Iterator[None]:
 
 
 @contextmanager
-def baseline(made: Stack, session: Session, source: str, source_pid: int) -> Iterator[Baseline]:
+def baseline(made: Stack, pipeline: Pipeline, session: Session, source: str, source_pid: int) -> Iterator[Baseline]:
     """The baseline with a topic and a table of its own; the pipeline's consumer makes room for it and comes back."""
-    with spark_free(made), tempfile.TemporaryDirectory() as checkpoint, topic(made) as own, table(session):
-        arguments = [own, _TABLE, checkpoint, USERS.topics[USERS.topic].contract.read_text()]
-        consumer = _python("scripts.bench.baseline.consumer", arguments, consumer_environment(made), made)
-        plain = Baseline(made, source, source_pid, consumer, own)
+    with (
+        spark_free(made),
+        tempfile.TemporaryDirectory() as checkpoint,
+        topic(made, pipeline) as own,
+        table(session, pipeline) as rows,
+    ):
+        arguments = [own, rows, checkpoint, _schema(pipeline)]
+        consumer = _python("scripts.bench.baseline.consumer", arguments, consumer_environment(made, pipeline), made)
+        plain = Baseline(made, pipeline, source, source_pid, consumer, own, rows)
         try:
             _wait_for_stream(made, consumer)
             yield plain
@@ -175,28 +191,34 @@ def baseline(made: Stack, session: Session, source: str, source_pid: int) -> Ite
 
 
 @contextmanager
-def topic(made: Stack) -> Iterator[str]:
-    """A topic such as that of the users, deleted at the end; yields its name."""
+def topic(made: Stack, pipeline: Pipeline) -> Iterator[str]:
+    """A topic such as that of the pipeline's records, deleted at the end; yields its name."""
     name = f"bench_{int(time.time())}"
-    kafka.create_topics(made.settings, {name: USERS.topics[USERS.topic]})
+    kafka.create_topics(made.settings, {name: pipeline.topics[pipeline.topic]})
     try:
         yield name
     finally:
-        # it has to outlive its futures
-        admin = AdminClient({"bootstrap.servers": kafka.address(made.settings), "log_level": 0})
+        admin = AdminClient(
+            {"bootstrap.servers": kafka.address(made.settings), "log_level": 0}
+        )  # it has to outlive its futures
         for future in admin.delete_topics([name]).values():
             future.result()
 
 
 @contextmanager
-def table(session: Session) -> Iterator[str]:
-    """A table for whoever is measured beside the pipeline, dropped at the end; yields its name."""
-    session.execute(f"DROP TABLE IF EXISTS {_TABLE}")
-    session.execute(f"CREATE TABLE {_TABLE} ({_COLUMNS})")
+def table(session: Session, pipeline: Pipeline) -> Iterator[str]:
+    """A table for whoever is measured beside the pipeline, dropped at the end; yields its name, with its keyspace."""
+    name = f"{pipeline.keyspace}.{_TABLE}"
+    session.execute(f"DROP TABLE IF EXISTS {name}")
+    session.execute(f"CREATE TABLE {name} ({_COLUMNS})")
     try:
-        yield _TABLE
+        yield name
     finally:
-        session.execute(f"DROP TABLE IF EXISTS {_TABLE}")
+        session.execute(f"DROP TABLE IF EXISTS {name}")
+
+
+def _schema(pipeline: Pipeline) -> str:
+    return pipeline.topics[pipeline.topic].contract.read_text()
 
 
 @contextmanager
@@ -210,8 +232,8 @@ def spark_free(made: Stack) -> Iterator[None]:
         stack.wait_ready(made, ["consumer"], lambda engine, state: None)
 
 
-def consumer_environment(made: Stack) -> dict[str, str]:
-    return dict(stack.configuration(made, USERS).launches["consumer"].environment)
+def consumer_environment(made: Stack, pipeline: Pipeline) -> dict[str, str]:
+    return dict(stack.configuration(made, pipeline).launches["consumer"].environment)
 
 
 def _python(
@@ -249,7 +271,7 @@ def _wait_for_stream(made: Stack, consumer: "subprocess.Popen[bytes]") -> None:
                 f"read {made.settings.logs}/consumer-bench.log",
             )
         try:
-            made.engine("consumer").ask(made.credentials, 3)  # it shows itself where the pipeline's consumer does
+            made.engine("consumer").ask(made.credentials, _ANSWER)  # it shows itself where the pipeline's consumer does
             return
         except (requests.RequestException, LookupError, TransientError):
             time.sleep(0.5)

@@ -13,7 +13,7 @@ from cassandra.cluster import Session
 from scripts.bench import watch
 from scripts.bench.conditions import Conditions
 from scripts.bench.contenders import Contender
-from scripts.stack import hops, usage
+from scripts.observe import topics, usage
 from scripts.stack.settings import Settings
 
 _SAMPLES_A_PAGE = 10  # rows of a throughput page that are waited for
@@ -123,4 +123,4 @@ def _costed(contender: Contender, run: Callable[[], T]) -> tuple[T, dict[str, fl
 
 def last_published(settings: Settings, topic: str) -> float:
     """When the last frame of a topic was made, in seconds since 1970."""
-    return max(message.timestamp()[1] for message in hops.read(settings, topic, last=1)) / 1000
+    return max(message.at for message in topics.newest(settings, topic, 1)) / 1000

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 import typer
 from rich.table import Table
 
+from nifi_flows.pipeline import USERS
 from scripts.commands import console
 from scripts.stack import configuration
 
 if TYPE_CHECKING:
-    from scripts.stack.audit import Audit
+    from scripts.audit.judge import Audit
 
 
 def audit(output: console.OutputOption = console.Output.text) -> None:
@@ -18,9 +19,9 @@ def audit(output: console.OutputOption = console.Output.text) -> None:
 
     Waits up to a minute for records under way; exits with 75 when some still are, as in a run without an end.
     """
-    from scripts.stack.collect import collect
+    from scripts.audit.collect import collect
 
-    found = collect(configuration.load())
+    found = collect(configuration.load(), USERS)
     if output == console.Output.json:
         console.print_json(asdict(found))
     else:

@@ -4,6 +4,7 @@ import json
 
 import typer
 
+from nifi_flows.pipeline import USERS
 from scripts.commands import console
 from scripts.stack import configuration, stack
 
@@ -18,7 +19,7 @@ def bench(output: console.OutputOption = console.Output.text) -> None:
 
     configured = configuration.load()
     made = stack.running(configured)
-    done = benchmark.run(made, conditions.FULL, lambda step: console.err.print(step, markup=False))
+    done = benchmark.run(made, USERS, conditions.FULL, lambda step: console.err.print(step, markup=False))
     folder = configured.home / "bench"
     folder.mkdir(exist_ok=True)
     kept = folder / f"{done.when.replace(':', '')}-{done.commit}.json"

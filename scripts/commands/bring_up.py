@@ -15,7 +15,9 @@ from scripts.commands import console
 from scripts.commands.cqlsh import cqlsh_output
 from scripts.deployment import local_nifi, service, state
 from scripts.deployment.context import Context
-from scripts.stack import hops, stack
+from scripts.observe import consumer, pull_run, rows, totals
+from scripts.observe.pull_run import PullRun
+from scripts.stack import stack
 from scripts.stack.engines import cassandra
 from scripts.stack.provision import provision
 from scripts.stack.settings import Settings
@@ -106,34 +108,33 @@ def _watch(made: Stack, pipeline: Pipeline, begun: float) -> None:
     """Wait for the first row, then for a finite run to arrive in full, saying how far it is."""
     deadline = time.monotonic() + _FIRST_ROW
     with cassandra.session(made.settings, made.credentials) as session:
-        arrived = hops.any_row(session)
+        arrived = rows.any_row(session, pipeline)
         stack.wait_ready(made, ["consumer"], _report)
         _step("Waiting for rows")
         shown = ""
-        for flow, lag in _polled(made, pipeline):
-            if not arrived and hops.any_row(session):
+        for run, lag in _polled(made, pipeline):
+            if not arrived and rows.any_row(session, pipeline):
                 arrived = True
                 console.err.print(f"  first row after {time.monotonic() - begun:.0f} s")
-            if arrived and (flow.pages == 0 or (hops.at_rest(flow) and lag == 0)):
+            if arrived and (run.pages == 0 or (pull_run.at_rest(run) and lag == 0)):
                 return
             if not arrived and time.monotonic() > deadline:
                 raise TransientError(
-                    f"no row after {_FIRST_ROW} s: {hops.describe(flow)}, {lag} frames not yet consumed",
+                    f"no row after {_FIRST_ROW} s: {pull_run.describe(run)}, {lag} frames not yet consumed",
                     "./scripts/pipeline logs nifi, ./scripts/pipeline logs consumer",
                 )
-            line = f"  {hops.describe(flow)}, {lag} frames not yet consumed"
+            line = f"  {pull_run.describe(run)}, {lag} frames not yet consumed"
             if line != shown:
                 console.err.print(line)
                 shown = line
 
 
-def _polled(made: Stack, pipeline: Pipeline) -> Iterator[tuple[hops.Flow, int]]:
-    """The flow and the consumer's lag, once a second; an engine that restarts meanwhile gets time to come back."""
+def _polled(made: Stack, pipeline: Pipeline) -> Iterator[tuple[PullRun, int]]:
+    """The pull run and the consumer's lag, once a second; an engine that restarts meanwhile gets time to come back."""
     deadline = time.monotonic() + _RESTART
     while True:
         try:
-            with connection.connected(made.nifi):
-                polled = hops.flow(pipeline.name), hops.lag(made.settings)
+            polled = pull_run.read(made.nifi, pipeline), consumer.lag(made.settings, pipeline)
         except TransientError:
             if time.monotonic() > deadline:
                 raise
@@ -152,7 +153,7 @@ def _show(made: Stack, pipeline: Pipeline) -> None:
     console.out.print()
     counts = Table("hop", "count", title="Counts", title_justify="left", box=None, pad_edge=False)
     with cassandra.session(made.settings, made.credentials) as session:
-        for hop, count in hops.totals(made.settings, session).items():
+        for hop, count in totals.read(made.settings, session, pipeline).items():
             counts.add_row(hop, f"{count:,}")
     console.out.print(counts)
     console.out.print(f"\nA few rows of {pipeline.keyspace}.{pipeline.table}", style="italic")

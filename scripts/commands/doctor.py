@@ -6,6 +6,7 @@ from itertools import groupby
 import typer
 
 from nifi_flows.errors import PipelineError
+from nifi_flows.pipeline import USERS
 from scripts.commands import console
 from scripts.doctor.finding import Finding, Severity, exit_code, failed
 from scripts.stack import configuration
@@ -21,7 +22,7 @@ def doctor(output: console.OutputOption = console.Output.text) -> None:
     from scripts.doctor.examine import examine
 
     try:
-        findings = examine(configuration.load())
+        findings = examine(configuration.load(), USERS)
     except PipelineError as error:
         findings = [failed("settings", error)]
     if output == console.Output.json:

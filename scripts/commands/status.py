@@ -1,17 +1,29 @@
 """`status`: the engines, the flow and the consumer as they are now."""
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
 
 import typer
 from rich.table import Table
 
 from nifi_flows.errors import PipelineError
-from nifi_flows.pipeline import USERS
+from nifi_flows.pipeline import USERS, Pipeline
+from nifi_flows.wording import first_line
 from scripts.commands import console
-from scripts.stack import configuration, stack, usage
+from scripts.observe import engines
+from scripts.observe.engines import Process
+from scripts.observe.gather import Failed, Gathered, Step, Unread, gather
+from scripts.stack import configuration, credentials
+from scripts.stack.credentials import Credentials
 from scripts.stack.engine import Engine
-from scripts.stack.stack import Stack
+from scripts.stack.engines import describe
+from scripts.stack.settings import Settings
+from scripts.stack.supervise import Supervisor
+
+_ANSWER = 5.0  # seconds that an engine gets for an answer
+_PATIENCE = 15.0  # seconds for all of it
 
 
 @dataclass(frozen=True)
@@ -29,54 +41,83 @@ class EngineStatus:
 
 def status(output: console.OutputOption = console.Output.text) -> None:
     """Show each engine's state, memory and address, and how far the flow is; exits with 75 unless all are ready."""
-    made = stack.running(configuration.load())
-    with ThreadPoolExecutor(len(made.engines)) as pool:
-        engines = list(pool.map(lambda engine: _ask(made, engine), made.engines))
-    flow = _flow(made)
+    settings = configuration.load()
+    Supervisor(settings).require()
+    described = describe(settings)
+    told, flow = look(settings, credentials.require(settings.secrets), USERS, described)
     if output == console.Output.json:
-        console.print_json({"engines": [asdict(engine) for engine in engines], "flow": flow})
+        console.print_json({"engines": [asdict(engine) for engine in told], "flow": flow})
     else:
-        _print(engines, flow)
-    left_out = {engine.name for engine in made.engines if engine.optional}
-    if not all(engine.ready or (engine.state == "stopped" and engine.engine in left_out) for engine in engines):
+        _print(told, flow)
+    left_out = {engine.name for engine in described if engine.optional}
+    if not all(engine.ready or (engine.state == "stopped" and engine.engine in left_out) for engine in told):
         raise typer.Exit(console.TRANSIENT_EXIT)
 
 
-def _ask(made: Stack, engine: Engine) -> EngineStatus:
-    state = made.supervisor.state(engine.name)
-    try:
-        ready, detail = True, engine.ask(made.credentials, 5)
-    except Exception as error:  # noqa: BLE001 - whatever a client raises is the reason to show
-        ready, detail = False, (str(error).splitlines() or [repr(error)])[0][:120]
-    pid = made.supervisor.pid(engine.name)
+def look(
+    settings: Settings, made: Credentials, pipeline: Pipeline, described: Sequence[Engine]
+) -> tuple[list[EngineStatus], dict[str, object]]:
+    """Each engine, and the flow: `summary` in words, and its figures where they could be read."""
+    asks = engines.asks(described, made, _ANSWER)
+    processes = {e.name: Step("supervisor", partial(engines.process, settings, e.name)) for e in described}
+    run = Step("NiFi", partial(_pull_run, settings, made, pipeline), needed=True)
+    lag = Step("Kafka", partial(_lag, settings, pipeline))
+    alone: list[Step[Any]] = [*asks.values(), *processes.values()]
+    read = gather([[run, lag], *([step] for step in alone)], _PATIENCE)
+    told = [_engine(engine, read, asks[engine.name], processes[engine.name]) for engine in described]
+    return told, _flow(read, run, lag)
+
+
+# The two are imported while the engines are asked: NiFi's client takes a second for it.
+
+
+def _pull_run(settings: Settings, made: Credentials, pipeline: Pipeline) -> dict[str, object]:
+    from scripts.observe import pull_run
+    from scripts.stack.stack import nifi_of
+
+    found = pull_run.read(nifi_of(settings, made), pipeline)
+    figures = {name: value for name, value in asdict(found).items() if name != "interval"}
+    return {**figures, "summary": pull_run.describe(found)}
+
+
+def _lag(settings: Settings, pipeline: Pipeline) -> int:
+    from scripts.observe import consumer
+
+    return consumer.lag(settings, pipeline)
+
+
+def _engine(engine: Engine, read: Gathered, asked: Step[str], supervised: Step[Process]) -> EngineStatus:
+    answer, process = read.of(asked), read.of(supervised)
+    if isinstance(process, Unread):
+        process = Process("UNKNOWN", 0, 0)
+    ready, detail = (False, _why(engine.name, answer)) if isinstance(answer, Unread) else (True, answer)
     return EngineStatus(
-        engine.name,
-        state.lower(),
-        ready,
-        detail,
-        usage.memory(pid),
-        made.supervisor.uptime(engine.name),
-        engine.address,
+        engine.name, process.state.lower(), ready, detail, process.memory, process.uptime, engine.address
     )
 
 
-def _flow(made: Stack) -> dict[str, object]:
-    from nifi_flows import connection
-    from scripts.stack import hops
+def _flow(read: Gathered, run: Step[dict[str, object]], lag: Step[int]) -> dict[str, object]:
+    found, behind = read.of(run), read.of(lag)
+    for step, outcome in ((run, found), (lag, behind)):
+        if isinstance(outcome, Failed) and not isinstance(outcome.error, PipelineError):
+            raise outcome.error
+        if isinstance(outcome, Unread):
+            return {"summary": str(outcome.error) if isinstance(outcome, Failed) else _why(step.name, outcome)}
+    assert isinstance(found, dict)
+    return {**found, "lag": behind}
 
-    try:
-        with connection.connected(made.nifi):
-            state = hops.flow(USERS.name)
-        return {**asdict(state), "summary": hops.describe(state), "lag": hops.lag(made.settings)}
-    except PipelineError as error:
-        return {"summary": str(error)}
+
+def _why(name: str, unread: Unread) -> str:
+    if isinstance(unread, Failed):
+        return first_line(unread.error)
+    return f"{name} gave no answer in {_PATIENCE:g} s"
 
 
-def _print(engines: list[EngineStatus], flow: dict[str, object]) -> None:
+def _print(told: list[EngineStatus], flow: dict[str, object]) -> None:
     table = Table("engine", "state", "ready", "memory", "up", "address", "says", box=None, pad_edge=False)
     for column in table.columns:
         column.overflow = "fold"  # an address that is cut short opens nothing
-    for engine in engines:
+    for engine in told:
         table.add_row(
             engine.engine,
             engine.state,
@@ -87,7 +128,7 @@ def _print(engines: list[EngineStatus], flow: dict[str, object]) -> None:
             engine.detail,
         )
     console.out.print(table)
-    total = sum(engine.memory for engine in engines)
+    total = sum(engine.memory for engine in told)
     console.out.print(f"\nmemory in all: {total / 1024**3:.1f} GiB")
     lag = f"; {flow['lag']} frames not yet consumed" if "lag" in flow else ""
-    console.out.print(f"flow users: {flow['summary']}{lag}", markup=False)
+    console.out.print(f"flow {USERS.name}: {flow['summary']}{lag}", markup=False)

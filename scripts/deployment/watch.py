@@ -8,7 +8,8 @@ from nifi_flows import canvas
 from nifi_flows.errors import TransientError
 from nifi_flows.host import Report
 from nifi_flows.pipeline import Pipeline
-from scripts.stack import hops
+from scripts.observe import pull_run, topics
+from scripts.observe.pull_run import Cursor, PullRun
 from scripts.stack.settings import Settings
 
 _RECORD = 20.0  # seconds in which a record should have passed
@@ -17,9 +18,9 @@ _PAUSE = 0.3  # seconds from one look to the next
 
 @dataclass(frozen=True)
 class Look:
-    """The flow at one moment. pages: that were published so far, None when Kafka does not tell."""
+    """The pull run at one moment. pages: that were published so far, None when Kafka does not tell."""
 
-    flow: hops.Flow
+    run: PullRun
     pages: int | None
 
 
@@ -56,10 +57,10 @@ _NONE = f"no record passed in {_RECORD:.0f} s"
 def verified(before: Look, now: Look) -> str | None:
     """Why the flow is known to work, None while it is not."""
     # The pages that were queued before may have passed already what is new.
-    under_way = sum(before.flow.queued.values())
+    under_way = sum(before.run.queued.values())
     if before.pages is not None and now.pages is not None and now.pages > before.pages + under_way:
         return "records flow"
-    if hops.at_rest(now.flow):
+    if pull_run.at_rest(now.run):
         return "the pull run is finished, so nothing has to flow"
     return None
 
@@ -73,13 +74,13 @@ def trouble(before: Look, now: Look, complaint: str | None) -> str | None:
         return f"{_NONE}: {' '.join(complaint.split())[:300]}"
     if before.pages is None or now.pages is None:
         return "whether records pass cannot be told: Kafka does not answer"
-    asked = _handed_out(before.flow.cursor, now.flow.cursor)
-    if now.pages == before.pages and not now.flow.queued and asked > 1:
+    asked = _handed_out(before.run.cursor, now.run.cursor)
+    if now.pages == before.pages and not now.run.queued and asked > 1:
         return f"{_NONE}: {asked} pages were asked for, and nothing is left of them"
     return None
 
 
-def _handed_out(before: hops.Cursor | None, now: hops.Cursor | None) -> int:
+def _handed_out(before: Cursor | None, now: Cursor | None) -> int:
     """How many pages of one pull run the flow has begun with from one moment to another."""
     if before is None or now is None or before.run != now.run:
         return 0
@@ -88,7 +89,7 @@ def _handed_out(before: hops.Cursor | None, now: hops.Cursor | None) -> int:
 
 def _look(settings: Settings, pipeline: Pipeline) -> Look:
     try:
-        pages = hops.length(settings, pipeline.pages)
+        pages = topics.length(settings, pipeline.pages)
     except TransientError:
         pages = None
-    return Look(hops.flow(pipeline.name), pages)
+    return Look(pull_run.on_canvas(pipeline), pages)

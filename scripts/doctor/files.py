@@ -1,29 +1,16 @@
-"""What lies on the disk: secrets and their modes, certificates and their ends, the engines against their lock."""
+"""What readings of the disk mean: secrets and their modes, certificates and their ends, the engines' files."""
 
 import datetime
-import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from nifi_flows.errors import TerminalError
 from nifi_flows.wording import some
-from scripts.doctor.finding import Finding, failed, ok, problem, warning
-from scripts.stack import credentials, fetch, install
-from scripts.stack.credentials import RENEWAL, Credentials
-from scripts.stack.fetch import Differences
-from scripts.stack.lock import Lock
-from scripts.stack.settings import Settings
+from scripts.doctor.finding import Finding, ok, problem, warning
+from scripts.observe.files import EngineFiles
+from scripts.stack.credentials import RENEWAL
 
 _NAMED = 3  # files that a finding names before it only counts
 _RENEW = "./scripts/pipeline down, then ./scripts/run: it makes them anew"
-
-
-def read_modes(settings: Settings) -> dict[Path, int]:
-    """Path -> permission bits of the home, the folder of secrets and the files in it, as far as they are there."""
-    folders = [path for path in (settings.home, settings.secrets) if path.is_dir()]
-    files = sorted(path for path in settings.secrets.glob("*") if path.is_file())
-    return {path: stat.S_IMODE(path.stat().st_mode) for path in [*folders, *files]}
 
 
 def check_modes(modes: Mapping[Path, int], home: Path) -> Iterator[Finding]:
@@ -34,14 +21,6 @@ def check_modes(modes: Mapping[Path, int], home: Path) -> Iterator[Finding]:
         yield problem("secrets", f"{path} has mode {mode:o}: others may read it", f"chmod {right} {path}")
     if modes and not opened:
         yield ok("secrets", f"{len(modes)} files and folders, for their owner alone")
-
-
-def check_credentials(settings: Settings) -> tuple[Credentials | None, list[Finding]]:
-    """The credentials to ask the engines with, None when there are none, and what is wrong with the passwords."""
-    try:
-        return credentials.load(settings.secrets), []
-    except TerminalError as error:
-        return None, [failed("secrets", error)]
 
 
 def check_certificates(
@@ -61,24 +40,7 @@ def check_certificates(
         yield ok("secrets", f"certificates hold until {min(held):%Y-%m-%d}")
 
 
-@dataclass(frozen=True)
-class Engines:
-    """The engines' files. total: of the lock. damaged: of the installation, None when nothing is installed yet."""
-
-    total: int
-    cached: Differences
-    damaged: list[Path] | None
-
-
-def read_engines(lock: Lock, cache: Path, until: float) -> Engines:
-    return Engines(
-        len({artifact.sha256 for artifact in lock.artifacts}),
-        fetch.differences(lock.artifacts, cache, until),
-        install.damaged(lock, cache),
-    )
-
-
-def check_engines(engines: Engines, cache: Path) -> Iterator[Finding]:
+def check_engines(engines: EngineFiles, cache: Path) -> Iterator[Finding]:
     missing, wrong, unread = engines.cached.missing, engines.cached.wrong, engines.cached.unread
     stop = "./scripts/pipeline down; "
     if wrong:

@@ -1,38 +1,21 @@
-"""The machine: Python, memory, CPUs, disk, folders, CA bundles, proxies and ports. Readings in, findings out."""
+"""What readings of the machine mean: Python, memory, CPUs, disk, folders, CA bundles, proxies and ports."""
 
-import importlib.metadata
-import os
 import re
-import shutil
-import subprocess
-import sys
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import urlsplit
 
-import psutil
-import requests
-from cryptography import x509
-
-from nifi_flows.errors import TerminalError
 from nifi_flows.wording import one_line, some
 from scripts.bootstrap import WANTED
-from scripts.doctor.finding import Finding, failed, ok, problem, warning
-from scripts.stack import install, preflight
-from scripts.stack.engines import PORTS
+from scripts.doctor.finding import Finding, ok, problem, warning
+from scripts.observe.machine import Bundle, Disk, Port, Proxies, normalised
 from scripts.stack.machine import Memory
 from scripts.stack.preflight import DISK_NEEDED, MEMORY_NEEDED, gib
-from scripts.stack.settings import LOOPBACK, Settings
+from scripts.stack.settings import LOOPBACK
 
 _NAMED = 5  # of many, how many a finding names
 _SPARE_MEMORY = 512 * 1024**2  # bytes; with less, the kernel may soon end an engine
 _SPARE_DISK = 512 * 1024**2  # bytes; with less, Kafka and Cassandra may soon stop
 _LITTLE_DISK = 2 * 1024**3  # bytes
 _FEW_CORES = 2
-_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
-_PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 
 
 def check_python(version: tuple[int, int], lock: str, installed: Mapping[str, str]) -> Iterator[Finding]:
@@ -54,17 +37,6 @@ def check_python(version: tuple[int, int], lock: str, installed: Mapping[str, st
         )
     if version == WANTED and not wrong:
         yield ok("Python", "{}.{}, packages as in requirements.lock".format(*version))
-
-
-def installed_packages() -> dict[str, str]:
-    return {_normalised(found.name): found.version for found in importlib.metadata.distributions()}
-
-
-def check_platform() -> Iterator[Finding]:
-    try:
-        install.require_machine()
-    except TerminalError as error:
-        yield failed("machine", error)
 
 
 def check_memory(memory: Memory, used: int | None) -> Finding:
@@ -89,33 +61,6 @@ def check_cores(cores: float) -> Finding:
     return ok("memory", f"{cores:g} CPUs")
 
 
-@dataclass(frozen=True)
-class Disk:
-    """A folder of ours (variable: which setting moves it) and the file system that it is, or will be, on."""
-
-    variable: str
-    folder: Path
-    there: Path
-    is_folder: bool
-    writable: bool
-    device: int
-    free: int
-
-
-def read_disk(variable: str, folder: Path) -> Disk:
-    """Raises OSError when the folder cannot be looked at."""
-    there = preflight.existing(folder)
-    return Disk(
-        variable,
-        folder,
-        there,
-        there.is_dir(),
-        os.access(there, os.W_OK | os.X_OK),
-        there.stat().st_dev,
-        shutil.disk_usage(there).free,
-    )
-
-
 def check_disks(disks: Sequence[Disk], running: bool) -> Iterator[Finding]:
     for disk in disks:
         if not disk.is_folder:
@@ -138,41 +83,6 @@ def check_disks(disks: Sequence[Disk], running: bool) -> Iterator[Finding]:
             yield ok("disk", what)
 
 
-@dataclass(frozen=True)
-class Bundle:
-    """A CA bundle that a setting names. certificates: how many it holds. fault: why it cannot be read, else empty."""
-
-    setting: str
-    path: str
-    certificates: int
-    fault: str
-
-
-def read_bundles() -> list[Bundle]:
-    """What the environment and pip's configuration name."""
-    named = {name: os.environ[name] for name in _BUNDLES if os.environ.get(name)}
-    command = [sys.executable, "-m", "pip", "config", "list", "--disable-pip-version-check"]
-    listed = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False).stdout
-    for scope, value in re.findall(r"^(\S+)\.cert=(.+)$", listed, re.MULTILINE):
-        setting = "PIP_CERT" if scope == ":env:" else f"pip's {scope}.cert"
-        named[setting] = value.strip("'\"")
-    return [_bundle(setting, path) for setting, path in named.items()]
-
-
-def _bundle(setting: str, path: str) -> Bundle:
-    try:
-        if os.path.isdir(path):  # as OpenSSL's tools and requests take it; NiFi's trust store is made from a file
-            fault = "is a folder, but NiFi needs a file" if setting in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE") else ""
-            return Bundle(setting, path, len(os.listdir(path)), fault)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # old roots in a bundle are the user's business
-            return Bundle(setting, path, len(x509.load_pem_x509_certificates(Path(path).read_bytes())), "")
-    except OSError as error:
-        return Bundle(setting, path, 0, "does not exist" if isinstance(error, FileNotFoundError) else str(error))
-    except ValueError:
-        return Bundle(setting, path, 0, "holds no certificate")
-
-
 def check_bundles(bundles: Sequence[Bundle]) -> Iterator[Finding]:
     for bundle in bundles:
         if bundle.fault:
@@ -181,21 +91,6 @@ def check_bundles(bundles: Sequence[Bundle]) -> Iterator[Finding]:
     good = {bundle.path: bundle for bundle in bundles if not bundle.fault}
     for path, bundle in good.items():
         yield ok("network", f"CA bundle {path}: {bundle.certificates} certificates")
-
-
-@dataclass(frozen=True)
-class Proxies:
-    """hosts: variable -> host and port of the proxy. loopback: whether a call of our own engines would go to one."""
-
-    hosts: Mapping[str, str]
-    loopback: bool
-
-
-def read_proxies() -> Proxies:
-    found = {name: os.environ.get(name) or os.environ.get(name.lower()) or "" for name in _PROXIES}
-    # Without what a URL may hold of a user's password.
-    hosts = {name: urlsplit(url).netloc.rpartition("@")[2] for name, url in found.items() if url}
-    return Proxies(hosts, bool(requests.utils.get_environ_proxies(f"http://{LOOPBACK}/", no_proxy=None)))
 
 
 def check_proxies(proxies: Proxies) -> Iterator[Finding]:
@@ -208,38 +103,6 @@ def check_proxies(proxies: Proxies) -> Iterator[Finding]:
         )
     elif named:
         yield ok("network", f"{named}, not for {LOOPBACK}")
-
-
-@dataclass(frozen=True)
-class Port:
-    """One port that the stack uses. holder: who keeps it, in words, None when it is free.
-
-    ours: it is this stack's. home: of the other stack that keeps it, else empty.
-    """
-
-    number: int
-    variable: str
-    holder: str | None
-    ours: bool = False
-    home: str = ""
-
-
-def read_ports(settings: Settings) -> list[Port]:
-    return [_port(settings.port(port), port.variable, settings) for port in PORTS]
-
-
-def _port(number: int, variable: str, settings: Settings) -> Port:
-    holder = preflight.holder(number)
-    if holder is None:
-        return Port(number, variable, None)
-    try:
-        process = psutil.Process(holder.pid) if holder.pid else None
-        started_by = process.environ().get("PIPELINE_RUN", "") if process else ""
-        command = process.cmdline() if process else []
-    except psutil.Error:
-        return Port(number, variable, holder.text)
-    ours = started_by == str(settings.run) or {"scripts.commands", "canvas"} <= set(command)
-    return Port(number, variable, holder.text, ours, str(Path(started_by).parent) if started_by and not ours else "")
 
 
 def check_ports(ports: Sequence[Port]) -> Iterator[Finding]:
@@ -264,11 +127,7 @@ def _locked(lock: str) -> tuple[set[str], dict[str, set[str]]]:
     required: set[str] = set()
     allowed: dict[str, set[str]] = {}
     for name, version, marker in re.findall(r"^([A-Za-z0-9][\w.-]*)==([^\s;\\]+)[ \t]*(;?)", lock, re.MULTILINE):
-        allowed.setdefault(_normalised(name), set()).add(version)
+        allowed.setdefault(normalised(name), set()).add(version)
         if not marker:
-            required.add(_normalised(name))
+            required.add(normalised(name))
     return required, allowed
-
-
-def _normalised(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()

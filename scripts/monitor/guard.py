@@ -6,14 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nifi_flows.errors import TerminalError
-from nifi_flows.pipeline import USERS
 from nifi_flows.wording import one_line
 from scripts.monitor import record as records
 from scripts.monitor import thresholds as limits
 from scripts.monitor.record import Record
 
 if TYPE_CHECKING:
-    from scripts.stack.settings import Settings
+    from scripts.deployment.context import Context
 
 ACTOR = "airflow"  # by whom what is deployed without being asked for is, in the flow's history
 _ROLLBACK = "rollback"
@@ -51,25 +50,23 @@ class Decision:
     save: bool = False
 
 
-def decide(settings: "Settings", record_json: Any) -> Decision:
+def decide(context: "Context", record_json: Any) -> Decision:
     """Decide by a record as `Record.as_json` gave it.
 
     Raises PipelineError when hold or history cannot be read, or NiFi does not tell what was changed on its canvas.
     """
     from scripts.deployment import edits, state
-    from scripts.deployment.context import Context
 
-    context = Context(settings, USERS)
     try:
         record = records.from_json(record_json)
     except TerminalError as error:
-        return Decision(False, str(error))
+        return Decision(go=False, why=str(error))
     held, deploying = state.held(context), state.deploying(context)
     busy = f"{held.who} holds the flow: {held.why}" if held else f"{deploying} deploys now" if deploying else None
     unfinished = state.unfinished(context)
     cut = f"the deploy of {unfinished.version} by {unfinished.by} did not end" if unfinished else None
     history, heals = state.history(context), state.heals(context)
-    made = decision(record, history, busy, heals, limits.load().guard, datetime.now(UTC), cut)
+    made = decision(record, history, limits.load().guard, datetime.now(UTC), busy=busy, heals=heals, cut=cut)
     drifted = record.checks["drift"]
     if made.go or busy or drifted.verdict != "ill" or not drifted.healable:
         return made
@@ -79,53 +76,57 @@ def decide(settings: "Settings", record_json: Any) -> Decision:
 def decision(
     record: Record,
     history: Sequence[Event],
+    thresholds: limits.GuardLimits,
+    now: datetime,
+    *,
     busy: str | None,
     heals: bool,
-    thresholds: limits.Guard,
-    now: datetime,
     cut: str | None = None,
 ) -> Decision:
-    """history: the oldest first. busy: who holds or deploys the flow, None when nobody does. now: with a time zone.
+    """history: the oldest first. now: with a time zone. busy: who holds or deploys the flow, None when nobody does.
 
-    cut: which deploy was begun and did not end, None when all did; it may have left NiFi stopped.
+    heals: the environment allows that it is deployed by itself. cut: which deploy was begun and did not end, None when
+    all did; it may have left NiFi stopped.
     """
     ill = {area: check for area, check in record.checks.items() if check.verdict == "ill"}
     healable = {area: check for area, check in ill.items() if check.healable}
     if not healable and not record.new_version and not cut:
         named = f"; ill, but not to be healed by a deploy: {', '.join(ill)}" if ill else ""
-        return Decision(False, f"nothing that a deploy would heal, no new version in git{named}")
+        return Decision(go=False, why=f"nothing that a deploy would heal, no new version in git{named}")
     if busy:
-        return Decision(False, one_line(busy))
+        return Decision(go=False, why=one_line(busy))
     if not heals:
-        return Decision(False, "this environment is not deployed by itself; ./scripts/pipeline flow deploy does it")
+        manual = "this environment is not deployed by itself; ./scripts/pipeline flow deploy does it"
+        return Decision(go=False, why=manual)
     if record.checks["nifi"].verdict != "ok" and not cut:
-        return Decision(False, "NiFi does not answer, so nothing can be deployed")
+        return Decision(go=False, why="NiFi does not answer, so nothing can be deployed")
     if history and _at(history[-1]) >= record.at:
-        return Decision(False, f"the last {history[-1].what} is newer than this look: look again first")
+        return Decision(go=False, why=f"the last {history[-1].what} is newer than this look: look again first")
     window = timedelta(minutes=thresholds.window_minutes)
     own = [event for event in history if event.by == ACTOR and now - _at(event) <= window]
     if len(own) >= thresholds.heals:
         often = f"{len(own)} times in the last {thresholds.window_minutes:g} minutes"
-        return Decision(False, f"deployed by itself {often}, and that has to do: somebody must look")
+        return Decision(go=False, why=f"deployed by itself {often}, and that has to do: somebody must look")
     if cut:
-        return Decision(True, one_line(cut))
+        return Decision(go=True, why=one_line(cut))
     refused = ""
     if record.new_version:
         refused = _refused(record.new_version, history)
         if not refused:
-            return Decision(True, f"git has the new version {record.new_version}", "HEAD")
+            return Decision(go=True, why=f"git has the new version {record.new_version}", revision="HEAD")
     if not healable:
-        return Decision(False, refused)
+        return Decision(go=False, why=refused)
     began = min(check.since for check in healable.values())
     failed = [event for event in own if not event.ok and not event.passing and _at(event) >= began]
     if failed:
+        last = failed[-1]
         return Decision(
-            False, one_line(f"not tried again so soon, since the last {failed[-1].what} failed: {failed[-1].says}")
+            go=False, why=one_line(f"not tried again so soon, since the last {last.what} failed: {last.says}")
         )
-    told = "; ".join(
+    illnesses = "; ".join(
         f"{area} is ill since {check.since:%H:%M:%S} UTC: {'; '.join(check.says)}" for area, check in healable.items()
     )
-    return Decision(True, one_line(told))
+    return Decision(go=True, why=one_line(illnesses))
 
 
 def _refused(version: str, history: Sequence[Event]) -> str:

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from nifi_flows.errors import TerminalError
 from nifi_flows.files import alone, write_private
+from nifi_flows.pipeline import Pipeline
 from scripts.monitor import readings, record, thresholds
 from scripts.monitor.judge import judge
-from scripts.monitor.record import Memory, Record
+from scripts.monitor.record import Record
 from scripts.stack.settings import Settings
 
 
-def look(settings: Settings) -> Record:
+def look(settings: Settings, pipeline: Pipeline) -> Record:
     """Read everything, judge it and keep the record; changes nothing in an engine.
 
     A look waits until another one is done. Raises TerminalError when the thresholds are wrong or the record cannot be
@@ -23,8 +24,7 @@ def look(settings: Settings) -> Record:
     path = settings.monitor / "record.json"
     with alone(path):
         before, trouble = _last(path)
-        memory = before.memory if before else Memory()
-        found = readings.read(settings, memory, limits.dead_letters.most_read, limits.look_seconds)
+        found = readings.read(settings, pipeline, limits, before.memory if before else {})
         made = judge(before, found, limits, datetime.now(UTC))
         made = replace(made, says=[*made.says, *trouble])
         write_private(path, json.dumps(made.as_json(), indent=1).encode())

@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from nifi_flows.errors import TerminalError
-from scripts.monitor.areas import AREAS
-from scripts.monitor.facts import Offsets
+from scripts.monitor import areas
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 Verdict = Literal["ok", "suspect", "ill", "unknown"]
@@ -30,20 +29,11 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Memory:
-    """For the next look. counted: when the offsets were read. pid: the consumer's."""
-
-    dead_letters: Offsets | None = None
-    pages: Offsets | None = None
-    counted: Moment | None = None
-    pid: int = 0
-
-
-@dataclass(frozen=True)
 class Record:
     """at: UTC. verdict: the worst of the checks. checks: area -> check. new_version: in git, not deployed yet.
 
     held: who, why and since, None when nobody holds the flow. says: what belongs to no area.
+    memory: area -> what it remembers for the next look, as its `remembered` gave it.
     """
 
     at: Moment
@@ -52,7 +42,7 @@ class Record:
     new_version: str | None = None
     held: dict[str, str] | None = None
     says: list[str] = field(default_factory=list)
-    memory: Memory = field(default_factory=Memory)
+    memory: dict[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """As what JSON knows; moments in ISO 8601."""
@@ -66,6 +56,6 @@ def from_json(value: Any) -> Record:
         record = msgspec.convert(value, Record, str_keys=True)
     except (ValueError, OverflowError, RecursionError) as error:
         raise TerminalError(f"this is no record of the monitor: {error}", "take a new look") from error
-    if set(record.checks) != set(AREAS):
+    if set(record.checks) != set(areas.AREAS):
         raise TerminalError("this record of the monitor has other areas", "take a new look")
     return record

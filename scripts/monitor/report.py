@@ -3,7 +3,7 @@
 from typing import Any
 
 from nifi_flows.wording import one_line
-from scripts.monitor.areas import AREAS, MEANINGS
+from scripts.monitor import areas
 from scripts.monitor.record import Check, Record, from_json
 
 _MARKS = {"ok": "🟢", "suspect": "🟡", "ill": "🔴", "unknown": "⚪"}
@@ -21,7 +21,7 @@ def markdown(record_json: Any) -> str:
     if record.says:
         lines.append("")
     lines += ["| area | verdict | since (UTC) | figures | |", "|---|---|---|---|---|"]
-    lines += [_row(area, record.checks[area]) for area in AREAS]
+    lines += [_row(area, record.checks[area]) for area in areas.AREAS]
     lines += ["", f"Looked at {record.at:%Y-%m-%d %H:%M:%S} UTC."]
     return "\n".join(lines) + "\n"
 
@@ -30,7 +30,7 @@ def brief(record_json: Any) -> str:
     """The report without figures, and without a word on what is well: for where there is little room."""
     record = from_json(record_json)
     lines = [_verdict(record), "", *(f"- {_text(said)}" for said in record.says)]
-    for area in AREAS:
+    for area in areas.AREAS:
         check = record.checks[area]
         if check.verdict != "ok":
             said = "; ".join(map(_text, check.says))
@@ -39,17 +39,20 @@ def brief(record_json: Any) -> str:
 
 
 def _verdict(record: Record) -> str:
-    by = {verdict: [area for area in AREAS if record.checks[area].verdict == verdict] for verdict in ("ill", "suspect")}
+    by = {
+        verdict: [area for area in areas.AREAS if record.checks[area].verdict == verdict]
+        for verdict in ("ill", "suspect")
+    }
     if record.verdict == "ok":
         return f"**{_MARKS['ok']} ok**: nothing is ill"
-    told = ", ".join(_text(area) for area in by[record.verdict])
+    named = ", ".join(_text(area) for area in by[record.verdict])
     rest = f"; suspect: {', '.join(map(_text, by['suspect']))}" if record.verdict == "ill" and by["suspect"] else ""
-    return f"**{_MARKS[record.verdict]} {record.verdict}**: {told}{rest}"
+    return f"**{_MARKS[record.verdict]} {record.verdict}**: {named}{rest}"
 
 
 def _row(area: str, check: Check) -> str:
     figures = "<br>".join(f"{_text(name)}: {_text(_figure(value))}" for name, value in check.figures.items())
-    says = "<br>".join(_text(said) for said in check.says) or MEANINGS[area]
+    says = "<br>".join(_text(said) for said in check.says) or areas.AREAS[area].meaning
     cells = (_text(area), f"{_MARKS[check.verdict]} {check.verdict}", f"{check.since:%m-%d %H:%M:%S}", figures, says)
     return f"| {' | '.join(cells)} |"
 

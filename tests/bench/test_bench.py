@@ -17,7 +17,7 @@ def test_both_contenders_are_measured_and_the_stack_is_as_before(stack: LocalSta
     made = stacks.running(stack.settings)
     context = Context(stack.settings, USERS)
     before = state.deployed(context)
-    done = bench.run(made, FEW, lambda step: None)
+    done = bench.run(made, USERS, FEW, lambda step: None)
 
     assert done.findings == []
     assert done.counts["users fetched"] >= 10_000 + 5_000

@@ -19,7 +19,8 @@ from nifi_flows.errors import TerminalError
 from nifi_flows.pipeline import USERS
 from scripts.deployment import local_nifi, service, state
 from scripts.deployment.context import Context
-from scripts.stack import credentials, hops
+from scripts.observe import pull_run, topics
+from scripts.stack import credentials
 from scripts.stack.stack import nifi_of
 from scripts.stack.supervise import Supervisor
 from tests.engines import versions
@@ -39,8 +40,8 @@ def load(stack: LocalStack, seed: str) -> Iterator[None]:
     try:
         yield
     finally:
-        with canvas_of(stack):
-            cursor = hops.flow(USERS.name).cursor
+        made = credentials.ensure(stack.settings.secrets)
+        cursor = pull_run.read(nifi_of(stack.settings, made), USERS).cursor
         assert cursor
         stack.run("--pages", str(cursor.next_page + 2))
     assert stack.audit()["findings"] == []
@@ -68,7 +69,7 @@ def stop(group: str, name: str) -> None:
 
 def pause(stack: LocalStack, since: float) -> float:
     """The longest time without a page since then, in seconds."""
-    stamps = sorted(m.timestamp()[1] / 1000 for m in hops.read(stack.settings, USERS.pages))
+    stamps = sorted(m.at / 1000 for m in topics.read(stack.settings, USERS.pages))
     return max(after - before for before, after in pairwise(stamp for stamp in stamps if stamp > since - 2 * _EVERY))
 
 

@@ -20,7 +20,8 @@ from kafka import KafkaAdminClient, KafkaProducer
 from nifi_flows import canonical, canvas, connection, definition
 from nifi_flows.errors import TerminalError
 from nifi_flows.pipeline import USERS, subject
-from scripts.stack import credentials, hops, schema_registry
+from scripts.observe import records
+from scripts.stack import credentials, schema_registry
 from scripts.stack.engines import cassandra, kafka, nifi
 from scripts.stack.stack import nifi_of
 from scripts.stack.supervise import Supervisor
@@ -119,7 +120,7 @@ def test_a_frame_that_cannot_be_decoded_is_a_dead_letter_and_stalls_nothing(stac
     producer.close()
     stack.run("--source", "embedded", "--seed", f"after {sent.offset}", "--pages", "2", "--page-size", "100")
     assert stack.audit()["counts"]["dead letters of the consumer"] == before + 1
-    letter = hops.dead_letters(stack.settings)[f"{USERS.topic}/{sent.partition}#{sent.offset}"]
+    letter = records.dead_letters(stack.settings, USERS)[f"{USERS.topic}/{sent.partition}#{sent.offset}"]
     assert letter["original"] == b"\x00\x00\x00\x00\x01\xff\xff\xff\xff"
     assert letter["stage"] == "consumer"
     assert letter["reasons"]
@@ -136,7 +137,7 @@ def test_nothing_is_lost_when_nifi_and_the_consumer_are_killed_in_mid_run(stack:
     running.start()
     try:
         run = f"embedded/{seed}/200"
-        until(lambda: sum(name.startswith(run) for name in hops.receipts(stack.settings)) >= 3, 90)
+        until(lambda: sum(name.startswith(run) for name in records.receipts(stack.settings, USERS)) >= 3, 90)
         for engine in ("nifi", "consumer"):
             pid = supervisor.pid(engine)
             orphans = {p.pid for p in stack.processes() if p.ppid() == pid}
@@ -148,7 +149,7 @@ def test_nothing_is_lost_when_nifi_and_the_consumer_are_killed_in_mid_run(stack:
     finally:
         running.join(timeout=300)
     audited = _settled_audit(stack)
-    pages = [name for name in hops.receipts(stack.settings) if name.startswith(run)]
+    pages = [name for name in records.receipts(stack.settings, USERS) if name.startswith(run)]
     assert len(pages) == 30, audited
 
 
@@ -167,7 +168,7 @@ def test_ordinary_lag_tools_see_the_consumer(stack: LocalStack) -> None:
     admin = KafkaAdminClient(bootstrap_servers=kafka.address(stack.settings))
     committed = admin.list_group_offsets([USERS.consumer_group])[USERS.consumer_group]
     admin.close()
-    assert sum(offset.offset for offset in committed.values()) == hops.frames(stack.settings).count
+    assert sum(offset.offset for offset in committed.values()) == records.frames(stack.settings, USERS).count
 
 
 def test_an_incompatible_schema_is_refused(stack: LocalStack) -> None:

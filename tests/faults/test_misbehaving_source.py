@@ -12,9 +12,11 @@ from uuid import UUID
 
 import pytest
 
+from nifi_flows.pipeline import USERS
+from scripts.observe import records, rows
 from scripts.source import invalid, people
 from scripts.source.faults import FAULTS, fault
-from scripts.stack import credentials, hops
+from scripts.stack import credentials
 from scripts.stack.engines import cassandra
 from scripts.stack.engines import source as embedded
 from scripts.stack.supervise import Supervisor
@@ -110,14 +112,14 @@ def holds(stack: LocalStack, run: Run) -> None:
     """Every user of the run is a row or the dead letter it has to be, and everything there ever was adds up."""
     stack.audit()
     origin = f"embedded/{run.seed}/{SIZE}/"
-    letters = hops.dead_letters(stack.settings)
+    letters = records.dead_letters(stack.settings, USERS)
     expected = run.letters()
     assert {name: letter["reasons"] for name, letter in letters.items() if name.startswith(origin)} == expected
     refused = {int(page) * SIZE - SIZE + int(place) for page, place in (n[len(origin) :].split("#") for n in expected)}
     made = credentials.ensure(stack.settings.secrets)
     with cassandra.session(stack.settings, made) as session:
-        rows = hops.row_keys(session)
-    assert {index for index, key in enumerate(run.keys()) if key not in rows} == refused
+        arrived = rows.keys(session, USERS)
+    assert {index for index, key in enumerate(run.keys()) if key not in arrived} == refused
 
 
 def survives(stack: LocalStack, run: Run, rates: Mapping[str, float]) -> None:

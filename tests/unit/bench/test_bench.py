@@ -12,11 +12,14 @@ from cassandra.cluster import Session
 from rich.console import Console
 
 from nifi_flows.errors import TransientError
+from nifi_flows.pipeline import USERS
 from scripts.bench import bench, report, watch
 from scripts.bench.bench import Benchmark, Result
 from scripts.bench.conditions import Conditions
 from scripts.bench.measure import Latency, Throughput
 from scripts.source import people
+from scripts.stack.credentials import Credentials
+from scripts.stack.engine import Engine
 from scripts.stack.stack import Stack
 
 KEYS = [UUID(int=number) for number in range(1, 7)]
@@ -134,10 +137,11 @@ def test_the_report_is_json_too() -> None:
 
 
 def test_an_engine_that_does_not_answer_is_named() -> None:
-    def ready() -> str:
+    def ask(credentials: Credentials | None, patience: float) -> str:
         raise OSError("connection refused")
 
-    left_out = SimpleNamespace(title="Airflow", ready=ready, optional=True)
-    made = SimpleNamespace(engines=[left_out, SimpleNamespace(title="Schema registry", ready=ready, optional=False)])
+    left_out = Engine("airflow-api", "Airflow", "here", {}, ask, optional=True)
+    needed = Engine("registry", "Schema registry", "there", {}, ask)
+    made = SimpleNamespace(engines=[left_out, needed], credentials=None)
     with pytest.raises(TransientError, match=r"^Schema registry is not ready: connection refused$"):
-        bench.check_free(cast(Stack, made))
+        bench.check_free(cast(Stack, made), USERS)

@@ -5,20 +5,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from nifi_flows.errors import TerminalError
+from scripts.audit import collect
+from scripts.audit.judge import Audit
 from scripts.bootstrap import ROOT
-from scripts.commands import status
 from scripts.commands.flow import export
 from scripts.deployment import state
-from scripts.stack import collect, stack
-from scripts.stack.audit import Audit
-from scripts.stack.credentials import Credentials
-from scripts.stack.engine import Engine
 from tests.unit.commands.command_line import Ended, Pipeline
 
 COMMANDS = ["run", "status", "logs", "cqlsh", "audit", "source", "canvas", "doctor", "bench", "down", "test"]
@@ -170,7 +165,7 @@ def test_an_audit_that_does_not_add_up_fails(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, findings: list[str], code: int
 ) -> None:
     found = Audit({"pages": 2, "rows": 12345}, {"no_at:email": 3}, findings)
-    monkeypatch.setattr(collect, "collect", lambda _: found)
+    monkeypatch.setattr(collect, "collect", lambda settings, pipeline: found)
     shown = pipeline("audit")
     assert (shown.code, shown.err) == (code, "")
     assert "12,345" in shown.out
@@ -181,38 +176,6 @@ def test_an_audit_that_does_not_add_up_fails(
     read = pipeline("audit", "--output", "json")
     assert read.code == code
     assert json.loads(read.out) == {"counts": found.counts, "reasons": found.reasons, "findings": findings}
-
-
-@pytest.mark.parametrize("ready", [True, False])
-def test_a_status_fails_unless_every_engine_answers(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, ready: bool
-) -> None:
-    def ask(credentials: Credentials | None, patience: float) -> str:
-        if not ready:
-            raise RuntimeError("connection refused\nby the kernel")
-        return "version 1"
-
-    engines = [
-        Engine("one", "One", "http://127.0.0.1:1/with/a/long/address", {}, lambda credentials, patience: "fine"),
-        Engine("two", "Two", "127.0.0.1:2", {}, ask),
-    ]
-    running = SimpleNamespace(
-        running=lambda: True, state=lambda name: "RUNNING", pid=lambda name: 0, uptime=lambda name: 7
-    )
-    made = SimpleNamespace(supervisor=running, engines=engines, credentials=None)
-    monkeypatch.setattr(stack, "running", lambda configured: made)
-    monkeypatch.setattr(status, "_flow", lambda made: {"summary": "3 of 10 pages handed out", "lag": 5})
-    shown = pipeline("status")
-    assert (shown.code, shown.err) == (0 if ready else 75, "")
-    assert "http://127.0.0.1:1/with/a/long/address" in shown.out
-    assert "flow users: 3 of 10 pages handed out; 5 frames not yet consumed\n" in shown.out
-    read = pipeline("status", "--output", "json")
-    assert read.code == shown.code
-    answered: list[dict[str, Any]] = json.loads(read.out)["engines"]
-    assert [(engine["engine"], engine["ready"], engine["detail"]) for engine in answered] == [
-        ("one", True, "fine"),
-        ("two", ready, "version 1" if ready else "connection refused"),
-    ]
 
 
 def test_an_export_into_a_place_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,14 +10,15 @@ from nifi_flows.host import Report
 from nifi_flows.pipeline import USERS
 from scripts.deployment import watch
 from scripts.deployment.watch import Look, trouble, verified
-from scripts.stack import hops
+from scripts.observe import pull_run, topics
+from scripts.observe.pull_run import Cursor, PullRun
 from scripts.stack.settings import Settings
 from tests.unit.flows.fake_nifi import Clock
 
 
 def look(pages: int | None, page: int = 1, *, queued: int = 0, run: str = "a/b/1", last: int = 0) -> Look:
     """pages: published. page: the next one of the run. queued: FlowFiles. last: page of the run, 0 for ever."""
-    state = hops.Flow(hops.Cursor(run, page), run, last, {"pages": queued} if queued else {}, 0, [])
+    state = PullRun(Cursor(run, page), run, last, 0.0, {"pages": queued} if queued else {}, 0, [])
     return Look(state, pages)
 
 
@@ -62,7 +63,7 @@ def test_what_verifies_a_flow(before: Look, now: Look, said: str | None) -> None
         (look(5, 1), look(5, 3, queued=1), None, None),
         (look(5, 1), look(6, 3), None, None),
         (look(5, 1), look(5, 3, run="c/d/1"), None, None),
-        (Look(look(5).flow, 5), Look(hops.Flow(None, "", 0, {}, 0, []), 5), None, None),
+        (Look(look(5).run, 5), Look(PullRun(None, "", 0, 0.0, {}, 0, []), 5), None, None),
     ],
 )
 def test_what_speaks_against_a_flow(before: Look, now: Look, complaint: str | None, said: str | None) -> None:
@@ -131,7 +132,7 @@ def test_a_look_does_without_kafka(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             raise TransientError("Kafka does not answer")
         return 3
 
-    monkeypatch.setattr(hops, "length", length)
-    monkeypatch.setattr(hops, "flow", lambda name: look(0).flow)
+    monkeypatch.setattr(topics, "length", length)
+    monkeypatch.setattr(pull_run, "on_canvas", lambda pipeline: look(0).run)
     looks = [watch._look(Settings(home=tmp_path), USERS) for _ in range(2)]
     assert [one.pages for one in looks] == [3, None] and set(asked) == {USERS.pages}

@@ -104,7 +104,7 @@ def test_an_alert_is_delivered_and_recorded(settings: Settings, webhook: Webhook
     assert body["blocks"][1]["text"] == {"type": "mrkdwn", "text": "it is stopped"}
     assert body["blocks"][2]["fields"][1] == {"type": "mrkdwn", "text": "*changes*\n3"}
     assert [(entry["outcome"], entry["title"]) for entry in recorded(settings)] == [("delivered", "flow is ill")]
-    assert alerts.read(settings).undelivered == 0
+    assert alerts.deliveries(settings).undelivered == 0
 
 
 @pytest.mark.parametrize("trouble", [(500, b"no_text"), (429, b"slow down")])
@@ -119,18 +119,18 @@ def test_what_a_broken_webhook_did_not_take_is_seen_until_it_comes_late(settings
     webhook.answers = [(503, b"")]
     assert isinstance(refused(settings), TransientError)
     refused(settings)
-    seen = alerts.read(settings)
+    seen = alerts.deliveries(settings)
     assert (seen.webhook, seen.undelivered, seen.why) == (True, 2, "the webhook answered 503")
     with pytest.raises(TransientError, match="503"):
         alerts.catch_up(settings)
-    assert alerts.read(settings).undelivered == 2, "that it is still broken is no alert of its own"
+    assert alerts.deliveries(settings).undelivered == 2, "that it is still broken is no alert of its own"
     webhook.answers = [OK]
     webhook.got.clear()
     alerts.send(settings, "nifi is ill", "", {})
-    assert alerts.read(settings).undelivered == 2, "nobody has got these two"
+    assert alerts.deliveries(settings).undelivered == 2, "nobody has got these two"
     alerts.catch_up(settings)
     alerts.catch_up(settings)
-    assert alerts.read(settings).undelivered == 0
+    assert alerts.deliveries(settings).undelivered == 0
     (_, late) = webhook.got
     assert late["text"].startswith("2 alerts come late: ") and late["text"].count("flow is ill: it is stopped") == 2
 
@@ -179,7 +179,7 @@ def test_without_a_webhook_alerts_are_recorded(settings: Settings) -> None:
     (entry,) = recorded(settings)
     assert entry["outcome"] == "recorded"
     assert len(entry["text"]) == 2000
-    seen = alerts.read(settings)
+    seen = alerts.deliveries(settings)
     assert (seen.webhook, seen.undelivered) == (False, 0)
     assert seen.file.endswith("alerts.jsonl")
 
@@ -197,7 +197,7 @@ def test_the_webhook_may_stand_in_a_file_that_nobody_else_reads(
     assert "can be read by others" in str(refused(settings))
     assert len(webhook.got) == 1
     with pytest.raises(TerminalError):
-        alerts.read(settings)
+        alerts.deliveries(settings)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_the_record_is_bounded_and_survives_garbage(settings: Settings) -> None:
     path = settings.home / "monitor" / "alerts.jsonl"
     path.parent.mkdir()
     path.write_bytes(b'\xff\xfe\n{"outcome": "failed"}\n[1]\n{"half\n' + b'{"outcome": "recorded"}\n' * 300)
-    assert alerts.read(settings).undelivered == 1
+    assert alerts.deliveries(settings).undelivered == 1
     alerts.send(settings, "last \udcff", "", {})
     assert len(recorded(settings)) == 200
     assert recorded(settings)[-1]["title"].startswith("last")

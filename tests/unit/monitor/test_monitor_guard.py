@@ -7,16 +7,18 @@ from typing import Any
 import pytest
 
 from nifi_flows.hold import Hold
+from nifi_flows.pipeline import USERS
 from scripts.deployment import edits, state
+from scripts.deployment.context import Context
 from scripts.monitor.areas import AREAS
 from scripts.monitor.guard import ACTOR, Decision, decide, decision
 from scripts.monitor.record import Check, Record
-from scripts.monitor.thresholds import Guard
-from scripts.stack.settings import Settings
+from scripts.monitor.thresholds import GuardLimits
+from scripts.stack import configuration
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BEGAN = NOW - timedelta(minutes=2)
-LIMITS = Guard(heals=3, window_minutes=60)
+LIMITS = GuardLimits(heals=3, window_minutes=60)
 FINE = Check("ok", NOW, 0, [], {})
 SICK = Check("ill", BEGAN, 2, ["processor 'Fetch page' is stopped"], {}, healable=True)
 WELL = Record(NOW, "ok", dict.fromkeys(AREAS, FINE))
@@ -41,7 +43,7 @@ class Event:
 
 
 def decided(record: Record, *history: Event, busy: str | None = None, heals: bool = True) -> Decision:
-    made = decision(record, history, busy, heals, LIMITS, NOW)
+    made = decision(record, history, LIMITS, NOW, busy=busy, heals=heals)
     assert made.why, "it always says why"
     return made
 
@@ -53,7 +55,7 @@ def test_an_illness_that_a_deploy_heals_is_healed_with_what_was_deployed() -> No
 
 
 def test_a_new_version_is_deployed_from_git() -> None:
-    assert decided(RELEASED) == Decision(True, "git has the new version v2", "HEAD")
+    assert decided(RELEASED) == Decision(go=True, why="git has the new version v2", revision="HEAD")
     assert decided(replace(STOPPED, new_version="v2")).revision == "HEAD"
 
 
@@ -161,5 +163,5 @@ def test_what_somebody_changed_is_saved_also_where_it_is_not_healed(
     for name, value in said.items():
         monkeypatch.setattr(state, name, lambda context, value=value: value)
     monkeypatch.setattr(edits, "unsaved_edit", lambda context: unsaved)
-    made = decide(Settings(), record.as_json())
+    made = decide(Context(configuration.load(), USERS), record.as_json())
     assert (made.go, made.save) == (heals and held is None, save)

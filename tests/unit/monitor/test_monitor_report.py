@@ -35,7 +35,7 @@ def test_the_first_line_tells_the_verdict() -> None:
 def test_each_area_has_a_row_with_verdict_since_figures_and_words() -> None:
     found = rows(markdown(with_flow(SICK).as_json()))
     assert len(found) == len(AREAS)
-    flow = found[AREAS.index("flow")]
+    flow = found[list(AREAS).index("flow")]
     assert "🔴 ill" in flow
     assert "03-01 12:00:00" in flow
     assert "processor 'Fetch page' is stopped" in flow
@@ -50,7 +50,7 @@ def test_words_of_others_stay_words() -> None:
     nasty = replace(SICK, says=["a | b\n| c | <script>x</script> [y](http://z) `q`"], figures={"a|b": "c|d\n"})
     found = rows(markdown(with_flow(nasty).as_json()))
     assert len(found) == len(AREAS)
-    flow = found[AREAS.index("flow")]
+    flow = found[list(AREAS).index("flow")]
     assert flow.replace("\\|", "").count("|") == 6
     assert "<script>" not in flow.replace("\\<", "")
     assert "[y]" not in flow

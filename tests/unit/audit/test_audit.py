@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nifi_flows.pipeline import USERS
-from scripts.stack.audit import Audit, audit
-from scripts.stack.hops import Cursor, Flow, Frames, at_rest, describe
+from scripts.audit.judge import Audit, audit
+from scripts.observe.pull_run import Cursor, PullRun
+from scripts.observe.records import Frames
 
 RUN = "embedded/users/10"
 EARLIER = "embedded/before/10"
@@ -60,9 +61,9 @@ class World:
 
     def audit(self) -> Audit:
         count = sum(len(keys) for keys in self.keys.values()) + len(self.undecodable)
-        flow = Flow(self.cursor, RUN, 3, {}, 0, [])
+        run = PullRun(self.cursor, RUN, 3, 0.0, {}, 0, [])
         frames = Frames(count, self.keys, self.undecodable, self.gone)
-        return audit(flow, self.receipts, frames, self.letters, self.rows)
+        return audit(run, self.receipts, frames, self.letters, self.rows)
 
     def without(self, number: int) -> None:
         """Lose a page with all that it left."""
@@ -281,28 +282,3 @@ def test_any_world_balances_and_any_single_loss_or_doubling_is_found(
     place = data.draw(st.sampled_from([world.rows, *world.keys.values()]))
     place.add(key("one too many"))
     assert world.audit().findings
-
-
-@pytest.mark.parametrize(
-    ("cursor", "pages", "queued", "active", "rests"),
-    [
-        (Cursor(RUN, 4), 3, {}, 0, True),
-        (Cursor(RUN, 3), 3, {}, 0, False),
-        (Cursor(EARLIER, 4), 3, {}, 0, False),
-        (Cursor(RUN, 4), 3, {"stamped": 1}, 0, False),
-        (Cursor(RUN, 4), 3, {}, 1, False),
-        (Cursor(RUN, 4), 0, {}, 0, False),
-        (None, 3, {}, 0, False),
-    ],
-)
-def test_only_a_finished_run_with_nothing_under_way_is_at_rest(
-    cursor: Cursor | None, pages: int, queued: dict[str, int], active: int, rests: bool
-) -> None:
-    assert at_rest(Flow(cursor, RUN, pages, queued, active, [])) is rests
-
-
-def test_a_flow_is_described_in_a_few_words() -> None:
-    assert describe(Flow(None, RUN, 3, {}, 0, [])) == "0 of 3 pages handed out"
-    assert describe(Flow(Cursor(EARLIER, 9), RUN, 3, {}, 0, [])) == "0 of 3 pages handed out"
-    busy = Flow(Cursor(RUN, 3), RUN, 0, {"due": 2}, 1, ["Fetch page: invalid, stopped"])
-    assert describe(busy) == "2 of endless pages handed out, 2 FlowFiles in 'due', Fetch page: invalid, stopped"

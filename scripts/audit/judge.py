@@ -7,7 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from nifi_flows.wording import some
-from scripts.stack.hops import Flow, Frames
+from scripts.observe.pull_run import PullRun
+from scripts.observe.records import Frames, Record
 
 _NAMED = 5  # pages or keys that a finding names before it only counts
 
@@ -25,13 +26,13 @@ class Audit:
 
 
 def audit(
-    flow: Flow,
-    receipts: Mapping[str, Mapping[str, Any]],
+    run: PullRun,
+    receipts: Mapping[str, Record],
     frames: Frames,
-    letters: Mapping[str, Mapping[str, Any]],
+    letters: Mapping[str, Record],
     rows: set[UUID],
 ) -> Audit:
-    """Hold what each hop says against the next one; see `hops` for the shapes."""
+    """Hold what each hop says against the next one; see scripts/observe/records.py for the shapes."""
     keys: set[UUID] = set().union(*frames.keys.values())
     refused = {name for name, letter in letters.items() if letter["stage"] == "consumer"}
     refused_keys = len(refused - frames.undecodable)
@@ -47,7 +48,7 @@ def audit(
         "dead letters of the consumer": len(refused),
         "rows": len(rows),
     }
-    findings = [*_pages_missing(flow, receipts)]
+    findings = [*_pages_missing(run, receipts)]
     for name, receipt in receipts.items():
         if receipt["fetched"] != receipt["published"] + receipt["invalid"]:
             findings.append(
@@ -71,17 +72,17 @@ def audit(
     return Audit(counts, dict(reasons.most_common()), findings)
 
 
-def _pages_missing(flow: Flow, receipts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _pages_missing(run: PullRun, receipts: Mapping[str, Record]) -> list[str]:
     """Pages that NiFi's cursor has passed and nobody has a receipt for.
 
     Of an earlier run nothing is known but what it left: a page that it waited for was abandoned with it.
     """
-    if flow.cursor is None:
+    if run.cursor is None:
         return []
-    missing = [page for page in range(1, flow.cursor.next_page) if f"{flow.cursor.run}/{page}" not in receipts]
+    missing = [page for page in range(1, run.cursor.next_page) if f"{run.cursor.run}/{page}" not in receipts]
     if not missing:
         return []
-    return [f"run {flow.cursor.run}: handed out but without a receipt: pages {some(missing, _NAMED)}"]
+    return [f"run {run.cursor.run}: handed out but without a receipt: pages {some(missing, _NAMED)}"]
 
 
 def _sets(what: str, offenders: set[Any], allowed: int = 0) -> list[str]:

@@ -1,0 +1,56 @@
+"""A check: one reading, and what it means. Checks are run at once, and what is late is said so."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from scripts.doctor.finding import Finding, failed, problem
+from scripts.observe.gather import Failed, Gathered, Late, Skipped, Step, Unread, gather
+
+T = TypeVar("T")
+Chain = Sequence["Check[Any]"]
+
+
+@dataclass(frozen=True)
+class Check(Generic[T]):
+    """area: of its findings. judge: what the reading means. broken: what it means that there is none."""
+
+    area: str
+    step: Step[T]
+    judge: Callable[[T], Iterable[Finding]]
+    broken: Callable[[Exception], Finding] | None = None
+
+
+def findings(chains: Sequence[Chain], seconds: float) -> list[Finding]:
+    """Take the readings and judge them, in the order of the checks; see `gather` for chains.
+
+    What is read from an engine comes after its answer in a chain: one that is down is told once.
+    """
+    return judged(chains, gather([[check.step for check in chain] for chain in chains], seconds))
+
+
+def judged(chains: Sequence[Chain], read: Gathered) -> list[Finding]:
+    """What was read means this."""
+    return [finding for chain in chains for check in chain for finding in _told(check, chain[0], read)]
+
+
+def _told(check: Check[T], first: Check[Any], read: Gathered) -> Iterator[Finding]:
+    found = read.of(check.step)
+    match found:
+        case Failed(error=error):
+            yield (check.broken or partial(failed, check.area))(error)
+        case Late():
+            yield _late(first, answered=check is not first)
+        case Skipped():
+            return
+        case Unread():
+            raise AssertionError(f"{check.step.name} is unread for no reason")
+        case _:
+            yield from check.judge(found)
+
+
+def _late(first: Check[Any], answered: bool) -> Finding:
+    what = "what it holds was not read in time" if answered else "no answer in time"
+    remedy = f"./scripts/pipeline logs {first.step.name}" if first.area == "engines" else "ask again"
+    return problem(first.area, f"{first.step.name}: {what}", remedy)
