@@ -20,8 +20,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="HTTP sources in, trustworthy rows in Cassandra out.",
 )
-# Command -> the module with the function of its name. Only what is asked for is imported: NiFi's client alone takes
-# seconds.
+# Command -> the module with the function of its name. For --help all of them are imported, so none of them imports an
+# engine's client at its top, NiFi's alone takes a second: what needs one is imported in the function that does.
 _COMMANDS = ("run", "status", "logs", "cqlsh", "audit", "bench", "canvas", "airflow", "doctor", "down", "test")
 _FLOW = {
     "export": "export",

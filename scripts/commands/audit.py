@@ -1,15 +1,17 @@
 """`audit`: prove from the engines themselves that every user is a row or a dead letter."""
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import typer
 from rich.table import Table
 
 from nifi_flows.pipeline import USERS
-from scripts.audit.collect import collect
-from scripts.audit.judge import Audit
 from scripts.commands import console
 from scripts.stack import configuration
+
+if TYPE_CHECKING:
+    from scripts.audit.judge import Audit
 
 
 def audit(output: console.OutputOption = console.Output.text) -> None:
@@ -17,6 +19,8 @@ def audit(output: console.OutputOption = console.Output.text) -> None:
 
     Waits up to a minute for records under way; exits with 75 when some still are, as in a run without an end.
     """
+    from scripts.audit.collect import collect
+
     found = collect(configuration.load(), USERS)
     if output == console.Output.json:
         console.print_json(asdict(found))
@@ -26,7 +30,7 @@ def audit(output: console.OutputOption = console.Output.text) -> None:
         raise typer.Exit(1)
 
 
-def _print(found: Audit) -> None:
+def _print(found: "Audit") -> None:
     table = Table("hop", "count", box=None, pad_edge=False)
     for hop, count in found.counts.items():
         table.add_row(hop, f"{count:,}")

@@ -5,8 +5,6 @@ import json
 import typer
 
 from nifi_flows.pipeline import USERS
-from scripts.bench import bench as benchmark
-from scripts.bench import conditions, report
 from scripts.commands import console
 from scripts.stack import configuration, stack
 
@@ -16,6 +14,9 @@ def bench(output: console.OutputOption = console.Output.text) -> None:
 
     Pulls some 745,000 users, which stay in created_users. The result is kept in the stack's folder, named by commit.
     """
+    from scripts.bench import bench as benchmark
+    from scripts.bench import conditions, report
+
     configured = configuration.load()
     made = stack.running(configured)
     done = benchmark.run(made, USERS, conditions.FULL, lambda step: console.err.print(step, markup=False))

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import typer
 
-from scripts.canvas import proxy
 from scripts.commands import console
 from scripts.stack import configuration, credentials, preflight
 from scripts.stack.credentials import write_private
@@ -21,6 +20,8 @@ from scripts.stack.supervise import Supervisor
 
 def canvas() -> None:
     """Show the NiFi canvas in a browser, by a link that works once; serves until Ctrl-C."""
+    from scripts.canvas import proxy
+
     configured = configuration.load()
     Supervisor(configured).require()
     upstream = nifi_of(configured, credentials.require(configured.secrets))

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from nifi_flows.errors import TransientError
-from nifi_flows.pipeline import USERS
+from nifi_flows.pipeline import USERS, Pipeline
 from scripts.stack import configuration
 from scripts.stack.engines import cassandra
 from scripts.stack.settings import LOOPBACK, Settings
@@ -24,26 +24,30 @@ def cqlsh(
     """Open cqlsh on keyspace spark_streams, or run a statement or a file."""
     configured = configuration.load()
     arguments = ["-e", execute] if execute is not None else ["-f", str(file)] if file is not None else []
-    command = _command(configured)
+    command = _command(configured, USERS)
     os.execve(command[0], command + arguments, _environment())
 
 
-def cqlsh_output(configured: Settings, statement: str) -> str:
-    """What cqlsh prints for one statement. Raises TransientError when it fails."""
+def cqlsh_output(configured: Settings, pipeline: Pipeline, statement: str) -> str:
+    """What cqlsh prints for one statement on the pipeline's keyspace. Raises TransientError when it fails."""
     done = subprocess.run(
-        [*_command(configured), "-e", statement], capture_output=True, text=True, env=_environment(), check=False
+        [*_command(configured, pipeline), "-e", statement],
+        capture_output=True,
+        text=True,
+        env=_environment(),
+        check=False,
     )
     if done.returncode:
         raise TransientError(f"cqlsh: {done.stderr.strip().splitlines()[-1:]}", "./scripts/pipeline logs cassandra")
     return done.stdout.strip("\n")
 
 
-def _command(configured: Settings) -> list[str]:
+def _command(configured: Settings, pipeline: Pipeline) -> list[str]:
     credentials = configured.secrets / "cqlsh_credentials"
     if not credentials.exists():
         raise TransientError("Cassandra has not been set up yet", "start with ./scripts/run")
     shell = str(Path(sys.executable).with_name("cqlsh"))
-    options = ["--credentials", str(credentials), "-u", cassandra.ROLE, "-k", USERS.keyspace]
+    options = ["--credentials", str(credentials), "-u", cassandra.ROLE, "-k", pipeline.keyspace]
     return [shell, *options, "--connect-timeout", "10", LOOPBACK, str(configured.port(cassandra.PORT))]
 
 

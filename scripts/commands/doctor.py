@@ -8,7 +8,6 @@ import typer
 from nifi_flows.errors import PipelineError
 from nifi_flows.pipeline import USERS
 from scripts.commands import console
-from scripts.doctor.examine import examine
 from scripts.doctor.finding import Finding, Severity, exit_code, failed
 from scripts.stack import configuration
 
@@ -20,6 +19,8 @@ def doctor(output: console.OutputOption = console.Output.text) -> None:
 
     Exits with 0 when nothing is wrong (a warning is not), 75 when waiting may mend all that is, else 1.
     """
+    from scripts.doctor.examine import examine
+
     try:
         findings = examine(configuration.load(), USERS)
     except PipelineError as error:

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nifi_flows.errors import TerminalError
-from scripts.stack import fetch
 from scripts.stack.engines import ARTIFACTS
 from scripts.stack.layout import Artifacts, Installed
 from scripts.stack.lock import Artifact, Lock, load
@@ -32,6 +31,8 @@ def ensure(cache: Path, maven: str) -> Installed:
     lock = load()
     root = _root(lock, cache)
     if not root.is_dir():
+        from scripts.stack import fetch  # with what shows progress and asks again
+
         require_machine()
         fetch.fetch(lock.artifacts, cache, maven)
         print("Unpacking the engines", file=sys.stderr, flush=True)
@@ -66,6 +67,9 @@ def install(lock: Lock, cache: Path) -> Installed:
     root = _root(lock, cache)
     if root.is_dir():
         return Installed(root)
+
+    from scripts.stack import fetch
+
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
         with _alone(root.parent):

@@ -1,7 +1,7 @@
 """Start one engine: end what a killed predecessor left of its process group, then become the engine.
 
 Run by the supervisor as `python -m scripts.stack.launch LAUNCH_FILE`. A launch file is JSON (mode 600) with the
-keys command, environment, folder, first and secrets, see `Engine`; the process group goes into a file of the same name
+keys command, environment, folder, first and secrets, see `Launch`; the process group goes into a file of the same name
 ending in .group.
 """
 
@@ -26,14 +26,14 @@ def main() -> None:
     end_group(group_file)
     group_file.write_text(f"{os.getpgrp()} {boot_id()}")
     os.chdir(plan["folder"])
-    environment = inherited(os.environ, plan.get("secrets", False)) | plan["environment"]
+    environment = inherited(os.environ, secrets=plan.get("secrets", False)) | plan["environment"]
     for path, command in plan["first"]:
         if not os.path.exists(path):
             subprocess.run(command, env=environment, check=True)
     os.execve(plan["command"][0], plan["command"], environment)
 
 
-def inherited(environment: Mapping[str, str], secrets: bool) -> dict[str, str]:
+def inherited(environment: Mapping[str, str], *, secrets: bool) -> dict[str, str]:
     """The user's variables without those of an installation of their own, and without secrets unless they are needed.
 
     Airflow, for one, obeys AIRFLOW__… before any file: it would work on the user's database instead of ours.

@@ -2,14 +2,14 @@
 
 import re
 
-import requests
-from urllib3.exceptions import HTTPError
-
 from nifi_flows.errors import TerminalError, TransientError
 
 
 def check_source(url: str) -> None:
     """Raise when `url` does not answer as randomuser.me does. A source that only limits the rate is fine."""
+    import requests
+    from urllib3.exceptions import HTTPError
+
     shown = _public(url)
     try:
         response = requests.get(url, params={"results": "1", "page": "1", "seed": "probe"}, timeout=20)

@@ -1,12 +1,14 @@
 """`flow deploy`, `flow redeploy` and `flow rollback`: bring a version onto NiFi, or back."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nifi_flows.deploy import Deployment
 from scripts.commands import console
-from scripts.stack import configuration, flows
+from scripts.stack import configuration
+
+if TYPE_CHECKING:
+    from nifi_flows.deploy import Deployment
 
 
 def deploy(
@@ -19,6 +21,8 @@ def deploy(
 
     Exits with 75 when somebody else deploys, a queue does not drain or an engine is away: then try again.
     """
+    from scripts.stack import flows
+
     configured = configuration.load()
     if dry_run:
         planned = flows.plan(configured, revision=revision)
@@ -32,11 +36,15 @@ def deploy(
 
 def redeploy() -> None:
     """Make run again what was deployed: what was changed on the canvas is saved, stopped parts are started."""
+    from scripts.stack import flows
+
     _tell(flows.redeploy(configuration.load(), report=_say))
 
 
 def rollback() -> None:
     """Deploy the version that ran before the present one; flow, processors and schemas."""
+    from scripts.stack import flows
+
     _tell(flows.rollback(configuration.load(), report=_say))
 
 
@@ -44,7 +52,7 @@ def _say(line: str) -> None:
     console.err.print(f"  {line}", markup=False)
 
 
-def _tell(done: Deployment) -> None:
+def _tell(done: "Deployment") -> None:
     if not done.changes:
         console.out.print(f"Version {done.version} runs; nothing to change")
         return

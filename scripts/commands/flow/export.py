@@ -9,7 +9,7 @@ import typer
 from nifi_flows import definition
 from nifi_flows.pipeline import USERS
 from scripts.commands import console
-from scripts.stack import configuration, flows
+from scripts.stack import configuration
 
 
 def export(
@@ -19,6 +19,8 @@ def export(
     ] = None,
 ) -> None:
     """Write the flow on the canvas to nifi_flows/users/flow.json: the same bytes as long as nobody changes the flow."""
+    from scripts.stack import flows
+
     place = output or USERS.flow
     text = flows.export(configuration.load())
     if str(place) == "-":

@@ -7,13 +7,15 @@ from rich.table import Table
 
 from nifi_flows.errors import PipelineError
 from scripts.commands import console
-from scripts.stack import configuration, flows, settings
+from scripts.stack import configuration, settings
 
 _EVENTS = 5  # of the history
 
 
 def status(output: console.OutputOption = console.Output.text) -> None:
     """Show the deployed version, who holds the flow or deploys it, what differs and what happened last."""
+    from scripts.stack import flows
+
     configured = configuration.load()
     deployed, unfinished = flows.deployed(configured), flows.unfinished(configured)
     held, deploying = flows.held(configured), flows.deploying(configured)
@@ -55,6 +57,8 @@ def status(output: console.OutputOption = console.Output.text) -> None:
 
 def drift(output: console.OutputOption = console.Output.text) -> None:
     """Say in words what is no longer as it was deployed. Exits with 1 when anything is not."""
+    from scripts.stack import flows
+
     found = flows.drift(configuration.load())
     if output == console.Output.json:
         console.print_json(found)
@@ -67,6 +71,8 @@ def drift(output: console.OutputOption = console.Output.text) -> None:
 
 def _drift(configured: settings.Settings) -> tuple[list[str], str]:
     """What differs, or why that is not known."""
+    from scripts.stack import flows
+
     try:
         return flows.drift(configured), ""
     except PipelineError as error:

@@ -13,7 +13,6 @@ import os
 import sys
 from collections.abc import Mapping
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 from nifi_flows.errors import TransientError
@@ -75,6 +74,8 @@ def describe(settings: Settings) -> list[Engine]:
 
 def configure(local: Local) -> Configuration:
     """Each of the components can make the database."""
+    from importlib.metadata import version
+
     settings, credentials = local.settings, local.credentials
     conf, data = settings.conf / "airflow", settings.data / "airflow"
     environment = {

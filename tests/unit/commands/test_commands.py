@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from nifi_flows.errors import TerminalError
+from scripts.audit import collect
 from scripts.audit.judge import Audit
 from scripts.bootstrap import ROOT
-from scripts.commands import audit
 from scripts.commands.flow import export
 from scripts.stack import flows
 from tests.unit.commands.command_line import Ended, Pipeline
@@ -165,7 +165,7 @@ def test_an_audit_that_does_not_add_up_fails(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, findings: list[str], code: int
 ) -> None:
     found = Audit({"pages": 2, "rows": 12345}, {"no_at:email": 3}, findings)
-    monkeypatch.setattr(audit, "collect", lambda settings, pipeline: found)
+    monkeypatch.setattr(collect, "collect", lambda settings, pipeline: found)
     shown = pipeline("audit")
     assert (shown.code, shown.err) == (code, "")
     assert "12,345" in shown.out

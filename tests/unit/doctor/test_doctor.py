@@ -76,7 +76,7 @@ def test_the_command_prints_each_finding_with_its_remedy(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], settings: Settings
 ) -> None:
     found = [ok("memory", "much"), problem("ports", "[taken]", "free it"), warning("ports", "soon", "look")]
-    monkeypatch.setattr(command, "examine", lambda settings, pipeline: found)
+    monkeypatch.setattr(examine, "examine", lambda settings, pipeline: found)
     with pytest.raises(typer.Exit) as ended:
         command.doctor(console.Output.text)
     assert ended.value.exit_code == 1
@@ -102,7 +102,7 @@ def test_the_command_prints_each_finding_with_its_remedy(
         "remedy": "free it",
         "passing": False,
     }
-    monkeypatch.setattr(command, "examine", lambda settings, pipeline: found[:1])
+    monkeypatch.setattr(examine, "examine", lambda settings, pipeline: found[:1])
     command.doctor(console.Output.text)  # nothing wrong: no exit code
 
 

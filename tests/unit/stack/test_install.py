@@ -248,7 +248,7 @@ def test_ensure_fetches_what_is_missing_and_nothing_when_all_is_there(
 
     lock = filled(tmp_path / "elsewhere", FILES)
     monkeypatch.setattr(install, "load", lambda: lock)
-    monkeypatch.setattr("scripts.stack.install.fetch.fetch", fetched)
+    monkeypatch.setattr("scripts.stack.fetch.fetch", fetched)
     first = install.ensure(tmp_path / "cache", "https://one.invalid")
     assert install.ensure(tmp_path / "cache", "https://two.invalid") == first
     assert asked == ["https://one.invalid"]

@@ -1,11 +1,14 @@
 """The engine lock: what is committed holds together, and what is not a lock is refused."""
 
+import zipfile
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from nifi_flows.errors import TerminalError
+from scripts.stack import jdk
+from scripts.stack.engines import ARTIFACTS, nifi, spark
 from scripts.stack.lock import LOCK, Artifact, Lock, dump, load
 
 KAFKA = Artifact("kafka", "lib", "org/apache/kafka/kafka-clients/4.4.0/kafka-clients-4.4.0.jar", "0" * 64, 1)
@@ -83,18 +86,43 @@ def test_files_that_land_in_one_folder_have_different_names() -> None:
 
 def test_the_committed_lock_names_what_the_installer_lays_out() -> None:
     found = {(artifact.engine, artifact.role) for artifact in load().artifacts}
-    assert found == {
-        ("cassandra", "lib"),
-        ("jdk", "jdk17"),
-        ("jdk", "jdk21"),
-        ("kafka", "lib"),
-        ("nifi", "lib"),
-        ("nifi", "nar"),
-        ("nifi", "python"),
-        ("nifi", "standard-nar"),
-        ("registry", "archive"),
-        ("spark", "lib"),
-    }
+    assert found == {(engine, artifacts.role) for engine, roles in ARTIFACTS.items() for artifacts in roles}
+
+
+@pytest.mark.parametrize(
+    ("engine", "role", "coordinate"),
+    [
+        (engine, artifacts.role, coordinate)
+        for engine, roles in ARTIFACTS.items()
+        for artifacts in roles
+        for coordinate in artifacts.coordinates
+    ],
+)
+def test_each_engine_is_locked_in_the_version_that_its_module_says(engine: str, role: str, coordinate: str) -> None:
+    locked = load().of(engine, role)
+    if engine == jdk.NAME:
+        assert [artifact.requirement for artifact in locked] == [coordinate]
+        return
+    group, name, version, *_ = coordinate.split(":")
+    folder = f"{group.replace('.', '/')}/{name}/{version}/"
+    assert any(artifact.path.startswith(folder) for artifact in locked), f"not locked: {coordinate}"
+
+
+def test_the_standard_nar_is_packed_without_what_its_parents_bring(tmp_path: Path) -> None:
+    nars = [tmp_path / "nifi-standard-shared-nar-1.nar", tmp_path / "nifi-jetty-nar-1.nar"]
+    for nar, jar in zip(nars, ("shared-1.jar", "jetty-1.jar"), strict=True):
+        with zipfile.ZipFile(nar, "w") as opened:
+            opened.writestr(f"META-INF/bundled-dependencies/{jar}", b"")
+            opened.writestr("META-INF/MANIFEST.MF", b"")
+    resolved = {"lib": [Path("nifi-api-2.jar")], "nar": nars, "standard-nar": [Path("own-1.jar")], "python": []}
+    (standard,) = [artifacts for artifacts in nifi.ARTIFACTS if artifacts.role == "standard-nar"]
+    assert standard.left_out(resolved) == {"nifi-api-2.jar", "shared-1.jar"}
+
+
+def test_spark_gets_nothing_that_it_ships_itself_in_any_version() -> None:
+    jars = ["commons-lang3-99.jar", "spark-core_2.12-0.1.jar", "spark-avro_2.12-3.5.7.jar"]
+    (lib,) = spark.ARTIFACTS
+    assert lib.left_out({"lib": [Path("org", jar) for jar in jars]}) == set(jars[:2])
 
 
 def test_the_spark_connectors_are_of_the_installed_pyspark() -> None:
