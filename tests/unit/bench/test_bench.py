@@ -134,10 +134,11 @@ def test_the_report_is_json_too() -> None:
 
 
 def test_an_engine_that_does_not_answer_is_named() -> None:
-    def ready() -> str:
+    def ask(credentials: None, patience: float) -> str:
         raise OSError("connection refused")
 
-    left_out = SimpleNamespace(title="Airflow", ready=ready, optional=True)
-    made = SimpleNamespace(engines=[left_out, SimpleNamespace(title="Schema registry", ready=ready, optional=False)])
+    left_out = SimpleNamespace(title="Airflow", ask=ask, optional=True)
+    away = SimpleNamespace(title="Schema registry", ask=ask, optional=False)
+    made = SimpleNamespace(engines=[left_out, away], credentials=None)
     with pytest.raises(TransientError, match=r"^Schema registry is not ready: connection refused$"):
         bench.check_free(cast(Stack, made))
