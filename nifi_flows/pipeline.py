@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from spark_consumer.table_name import CREATED_USERS
+from spark_consumer import users
+from spark_consumer.names import dead_letter_topic
 
 _TREE = Path(__file__).parent.parent
 _FLOWS = "nifi_flows"
@@ -70,7 +71,7 @@ class Pipeline:
     @property
     def dead_letters(self) -> str:
         """The topic of what did not become a row."""
-        return f"{self.topic}.dlq"
+        return dead_letter_topic(self.topic)
 
     @property
     def pages(self) -> str:
@@ -90,17 +91,12 @@ class Pipeline:
         }
 
 
-def subject(topic: str) -> str:
-    """The registry's subject for the values of a topic."""
-    return f"{topic}-value"
-
-
 USERS = Pipeline(
-    name="users",
+    name=users.NAME,
     record="user",
-    topic="user_data_topic",
-    consumer_group="spark_consumer",
-    keyspace=CREATED_USERS.keyspace,
-    table=CREATED_USERS.table,
+    topic=users.TOPIC,
+    consumer_group=users.CONSUMER_GROUP,
+    keyspace=users.TABLE.keyspace,
+    table=users.TABLE.table,
     partitions=2,  # a task of every batch each: as many as the cores of the local Spark
 )

@@ -22,12 +22,12 @@ from spark_consumer.contract import DEAD_LETTER_SCHEMA
 from spark_consumer.dead_letters import dead_letters, publish
 from spark_consumer.errors import ConsumerError, TerminalError, TransientError
 from spark_consumer.lag import GroupOffsets, LagReporter
+from spark_consumer.names import TableName, subject
 from spark_consumer.registry import WriterSchemas, registered_id
 from spark_consumer.session import create_spark_connection
 from spark_consumer.settings import ConsumerSettings, load_settings
 from spark_consumer.source import connect_to_kafka
 from spark_consumer.table import check_table
-from spark_consumer.table_name import TableName
 from spark_consumer.upsert import live_columns, upsert
 
 _log = logging.getLogger("spark_consumer")
@@ -60,11 +60,12 @@ def main() -> int:
 
 def run(settings: ConsumerSettings, stop: threading.Event) -> None:
     """Streams until stop is set. Raises ConsumerError when something is missing at the start or fails on the way."""
-    writers = WriterSchemas(settings.registry_url, f"{settings.topic}-value")
+    frame_subject = subject(settings.topic)
+    writers = WriterSchemas(settings.registry_url, frame_subject)
     writers.refresh()
     if not writers():
-        raise TransientError(f"the registry has no Avro schema under {settings.topic}-value", "deploy the schemas")
-    letter_id = registered_id(settings.registry_url, f"{settings.dead_letter_topic}-value", DEAD_LETTER_SCHEMA)
+        raise TransientError(f"the registry has no Avro schema under {frame_subject}", "deploy the schemas")
+    letter_id = registered_id(settings.registry_url, subject(settings.dead_letter_topic), DEAD_LETTER_SCHEMA)
     with _spark(settings) as spark:
         table = TableName(settings.keyspace, settings.table)
         check_table(table, live_columns(spark, table))

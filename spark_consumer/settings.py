@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from spark_consumer import users
 from spark_consumer.errors import TerminalError
 
 
@@ -20,13 +21,13 @@ class ConsumerSettings(BaseSettings):
     checkpoint_dir: str
     """directory or URI that driver and executors share; the stream's only memory of where it is"""
 
-    topic: str
+    topic: str = users.TOPIC
     """whose frames become rows; its schemas are registered under `<topic>-value`"""
-    dead_letter_topic: str
-    group: str
+    dead_letter_topic: str = users.DEAD_LETTER_TOPIC
+    group: str = users.CONSUMER_GROUP
     """consumer group that shows finished offsets to lag tools; also the name of the stream and of its application"""
-    keyspace: str
-    table: str
+    keyspace: str = users.TABLE.keyspace
+    table: str = users.TABLE.table
     """where the rows go, in that keyspace"""
 
     trigger_seconds: Annotated[float, Field(ge=0)] = 0.2

@@ -9,8 +9,9 @@ from weakref import WeakKeyDictionary
 from cassandra.cluster import Session
 from cassandra.query import UNSET_VALUE, PreparedStatement
 
+from spark_consumer import users
 from spark_consumer.errors import TableMismatch, TerminalError
-from spark_consumer.table_name import CREATED_USERS, TableName
+from spark_consumer.names import TableName
 
 COLUMNS: Mapping[str, str] = {
     "id": "uuid",
@@ -45,7 +46,7 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _prepared: WeakKeyDictionary[Session, PreparedStatement] = WeakKeyDictionary()
 
 
-def create_keyspace(session: Session, table: TableName = CREATED_USERS) -> None:
+def create_keyspace(session: Session, table: TableName = users.TABLE) -> None:
     """Creates the table's keyspace for one machine, if it isn't there."""
     session.execute(
         f"CREATE KEYSPACE IF NOT EXISTS {table.keyspace} "
@@ -53,7 +54,7 @@ def create_keyspace(session: Session, table: TableName = CREATED_USERS) -> None:
     )
 
 
-def create_table(session: Session, table: TableName = CREATED_USERS) -> None:
+def create_table(session: Session, table: TableName = users.TABLE) -> None:
     """Creates the table, if it isn't there."""
     columns = ", ".join(f"{name} {cql}{' PRIMARY KEY' if name == 'id' else ''}" for name, cql in COLUMNS.items())
     session.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
@@ -99,7 +100,7 @@ def _insert(session: Session) -> PreparedStatement:
     if session not in _prepared:
         marks = ", ".join("?" for _ in COLUMNS)
         _prepared[session] = session.prepare(
-            f"INSERT INTO {CREATED_USERS} ({', '.join(COLUMNS)}) VALUES ({marks}) USING TIMESTAMP ?"
+            f"INSERT INTO {users.TABLE} ({', '.join(COLUMNS)}) VALUES ({marks}) USING TIMESTAMP ?"
         )
     return _prepared[session]
 

@@ -2,7 +2,7 @@
 
 from pyspark.sql import DataFrame, SparkSession
 
-from spark_consumer.table_name import TableName
+from spark_consumer.names import TableName
 
 _CASSANDRA = "org.apache.spark.sql.cassandra"
 

@@ -18,7 +18,7 @@ from cassandra.cluster import Session
 from confluent_kafka.admin import AdminClient
 
 from nifi_flows.errors import TerminalError, TransientError
-from nifi_flows.pipeline import Pipeline, subject
+from nifi_flows.pipeline import Pipeline
 from scripts.audit.collect import settle
 from scripts.bootstrap import ROOT
 from scripts.deployment import service
@@ -27,6 +27,7 @@ from scripts.stack import schema_registry, stack
 from scripts.stack.engines import kafka
 from scripts.stack.settings import LOOPBACK
 from scripts.stack.stack import Stack
+from spark_consumer.names import subject
 
 Dead = Callable[[], str | None]  # why no more rows will come, or None
 

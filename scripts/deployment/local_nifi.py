@@ -12,7 +12,7 @@ import requests
 from nifi_flows import bundle, connection
 from nifi_flows.errors import TerminalError, TransientError
 from nifi_flows.host import Report
-from nifi_flows.pipeline import Pipeline, subject
+from nifi_flows.pipeline import Pipeline
 from nifi_flows.version import Version, made_at
 from scripts.deployment import watch
 from scripts.deployment.context import Context
@@ -22,6 +22,7 @@ from scripts.stack.engines import nifi
 from scripts.stack.settings import Settings
 from scripts.stack.stack import nifi_of
 from scripts.stack.supervise import Supervisor
+from spark_consumer.names import subject
 
 _RESTART = 300.0  # seconds that NiFi may take to answer again
 _ANSWER = 5.0  # seconds that it gets for one

@@ -1,9 +1,10 @@
 """What flow and consumer find ready: schemas in the registry, topics in Kafka, the table in Cassandra."""
 
-from nifi_flows.pipeline import Pipeline, subject
+from nifi_flows.pipeline import Pipeline
 from scripts.stack import schema_registry
 from scripts.stack.engines import cassandra, kafka
 from scripts.stack.stack import Stack
+from spark_consumer.names import TableName, subject
 
 
 def provision(stack: Stack, pipeline: Pipeline) -> None:
@@ -12,7 +13,6 @@ def provision(stack: Stack, pipeline: Pipeline) -> None:
     Later schemas come with the version of the flow that needs them.
     """
     from spark_consumer.table import create_keyspace, create_table  # with Cassandra's driver
-    from spark_consumer.table_name import TableName
 
     subjects = schema_registry.subjects(stack.settings)
     for topic, made in pipeline.topics.items():

@@ -19,12 +19,13 @@ from kafka import KafkaAdminClient, KafkaProducer
 
 from nifi_flows import canonical, canvas, connection, definition
 from nifi_flows.errors import TerminalError
-from nifi_flows.pipeline import USERS, subject
+from nifi_flows.pipeline import USERS
 from scripts.observe import records
 from scripts.stack import credentials, schema_registry
 from scripts.stack.engines import cassandra, kafka, nifi
 from scripts.stack.stack import nifi_of
 from scripts.stack.supervise import Supervisor
+from spark_consumer.names import subject
 from tests.engines.conftest import LocalStack, until
 from tests.engines.hand_written import PAGE, expected_rows
 

@@ -9,6 +9,7 @@ import pytest
 from kafka.errors import CoordinatorNotAvailableError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
+from nifi_flows.pipeline import USERS
 from spark_consumer.errors import TerminalError
 from spark_consumer.lag import LagReporter, Offsets, end_offsets, newly_read
 from spark_consumer.settings import load_settings
@@ -40,14 +41,24 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert (settings.keyspace, settings.table) == ("k", "rows")
 
 
+def test_names_that_are_not_set_are_those_of_the_users_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TOPIC", "DEAD_LETTER_TOPIC", "GROUP", "KEYSPACE", "TABLE"):
+        monkeypatch.delenv(f"CONSUMER_{name}")
+    found = load_settings()
+    assert (found.topic, found.dead_letter_topic, found.group) == (
+        USERS.topic,
+        USERS.dead_letters,
+        USERS.consumer_group,
+    )
+    assert (found.keyspace, found.table) == (USERS.keyspace, USERS.table)
+
+
 def test_wrong_settings_are_named_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CONSUMER_REGISTRY_URL")
-    monkeypatch.delenv("CONSUMER_TABLE")
     monkeypatch.setenv("CONSUMER_MAX_OFFSETS_PER_TRIGGER", "0")
     with pytest.raises(TerminalError) as caught:
         load_settings()
     assert "CONSUMER_REGISTRY_URL: Field required" in str(caught.value)
-    assert "CONSUMER_TABLE: Field required" in str(caught.value)
     assert "CONSUMER_MAX_OFFSETS_PER_TRIGGER: Input should be greater than 0" in str(caught.value)
 
 

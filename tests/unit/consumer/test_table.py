@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from cassandra.query import UNSET_VALUE
 
+from spark_consumer import users
 from spark_consumer.contract import USER_SCHEMA
 from spark_consumer.errors import TableMismatch, TerminalError
+from spark_consumer.names import TableName
 from spark_consumer.table import COLUMNS, check_table, create_keyspace, create_table, insert_data
-from spark_consumer.table_name import CREATED_USERS, TableName
 
 ID = "0b1f4c5e-58b4-4b0a-9d5e-0123456789ab"
 
@@ -110,18 +111,18 @@ def test_insert_refuses_what_it_cannot_write(user: dict[str, Any], complaint: st
 
 
 def test_a_table_that_has_all_and_more_passes() -> None:
-    check_table(CREATED_USERS, {**COLUMNS, "notes": "text"})
+    check_table(users.TABLE, {**COLUMNS, "notes": "text"})
 
 
 def test_no_table_is_told_apart_from_a_wrong_one() -> None:
     with pytest.raises(TerminalError, match=r"no table spark_streams\.created_users"):
-        check_table(CREATED_USERS, {})
+        check_table(users.TABLE, {})
 
 
 def test_a_mismatch_names_each_difference() -> None:
     live = {name: cql for name, cql in COLUMNS.items() if name != "region"} | {"age": "text"}
     with pytest.raises(TableMismatch) as caught:
-        check_table(CREATED_USERS, live)
+        check_table(users.TABLE, live)
     assert str(caught.value) == "table spark_streams.created_users: no column region text; column age is text, not int"
     assert caught.value.missing == {"region": "text"}
     assert caught.value.different == {"age": ("int", "text")}
@@ -129,5 +130,5 @@ def test_a_mismatch_names_each_difference() -> None:
 
 def test_missing_columns_alone_come_with_the_statement_that_adds_them() -> None:
     with pytest.raises(TableMismatch) as caught:
-        check_table(CREATED_USERS, {name: cql for name, cql in COLUMNS.items() if name != "region"})
+        check_table(users.TABLE, {name: cql for name, cql in COLUMNS.items() if name != "region"})
     assert caught.value.remedy == "ALTER TABLE spark_streams.created_users ADD region text;"

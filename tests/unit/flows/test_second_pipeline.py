@@ -15,10 +15,11 @@ from nifi_flows import definition, environments, hold, lint, revisions, version
 from nifi_flows.diff import compare
 from nifi_flows.errors import TerminalError
 from nifi_flows.ledger import Deployed, Ledger, now
-from nifi_flows.pipeline import USERS, Pipeline, subject
+from nifi_flows.pipeline import USERS, Pipeline
 from scripts.bootstrap import ROOT
 from scripts.deployment.context import Context
 from scripts.stack.settings import Settings
+from spark_consumer.names import subject
 
 
 @pytest.fixture
