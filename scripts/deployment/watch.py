@@ -88,8 +88,9 @@ def _handed_out(before: Cursor | None, now: Cursor | None) -> int:
 
 
 def _look(settings: Settings, pipeline: Pipeline) -> Look:
+    run = pull_run.on_canvas(pipeline)  # first: a page that is published in between is then in both, and not in neither
     try:
         pages = topics.length(settings, pipeline.pages)
     except TransientError:
         pages = None
-    return Look(pull_run.on_canvas(pipeline), pages)
+    return Look(run, pages)
