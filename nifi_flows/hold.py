@@ -25,6 +25,9 @@ class Hold:
     why: str
     since: Annotated[datetime, msgspec.Meta(tz=True)]
 
+    def __str__(self) -> str:
+        return f"{self.who} holds the flow since {self.since:%Y-%m-%d %H:%M} UTC: {self.why}"
+
 
 class Held(TerminalError):
     """Raised when somebody else holds the flow: it takes a person to end that, and says nothing against a version."""
@@ -44,10 +47,7 @@ def hold(path: Path, who: str, why: str, now: datetime) -> Hold:
     with alone(path):
         present = read(path)
         if present and present.who != who:
-            raise TerminalError(
-                f"{present.who} holds the flow since {present.since:%Y-%m-%d %H:%M} UTC: {present.why}",
-                f"ask {present.who}, then ./scripts/pipeline flow release",
-            )
+            raise TerminalError(str(present), f"ask {present.who}, then ./scripts/pipeline flow release")
         made = Hold(who, why, present.since if present else now.astimezone(UTC))
         write_private(path, msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n")
     return made

@@ -37,9 +37,7 @@ def decide(
     context = Context(configured, USERS)
     hold, by = state.held(context), guard.ACTOR if events else "somebody in Airflow"
     if hold is not None:
-        decision = guard.Decision(
-            go=False, why=f"{hold.who} holds the flow since {hold.since:%Y-%m-%d %H:%M} UTC: {hold.why}"
-        )
+        decision = guard.Decision(go=False, why=str(hold))
     elif events:
         decision = guard.decide(context, events[-1].extra["record"])
     else:

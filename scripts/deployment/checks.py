@@ -15,10 +15,7 @@ def refuse_held(context: Context) -> None:
     """Raises Held when somebody else holds the flow."""
     holder = state.held(context)
     if holder is not None and holder.who != hold.whoever():
-        raise Held(
-            f"{holder.who} holds the flow since {holder.since:%Y-%m-%d %H:%M} UTC: {holder.why}",
-            "ask them, or end it: ./scripts/pipeline flow release",
-        )
+        raise Held(str(holder), "ask them, or end it: ./scripts/pipeline flow release")
 
 
 def refuse_lost(context: Context) -> None:
