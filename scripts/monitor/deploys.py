@@ -1,4 +1,4 @@
-"""What the monitor has to know of deploys: who holds the flow, who deploys it, what git has, and the drift since."""
+"""What the monitor has to know of deploys: who holds the flow, who deploys it, and what git has."""
 
 from __future__ import annotations
 
@@ -43,10 +43,3 @@ def read(context: Context) -> Deploys:
     new = ask("version in git", state.new_version)
     held = None if hold is None else {key: str(value) for key, value in asdict(hold).items()}
     return Deploys(held, str(deploying) if deploying else None, new, tuple(trouble))
-
-
-def drift(context: Context) -> list[str]:
-    """In words, what is not as it was deployed. Raises PipelineError when it cannot be told."""
-    from scripts.deployment import state
-
-    return state.drift(context)

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from nifi_flows.errors import TerminalError
+from nifi_flows.ledger import Event
 from nifi_flows.wording import one_line
 from scripts.monitor import record as records
 from scripts.monitor import thresholds as limits
@@ -16,25 +17,6 @@ if TYPE_CHECKING:
 
 ACTOR = "airflow"  # by whom what is deployed without being asked for is, in the flow's history
 _ROLLBACK = "rollback"
-
-
-class Event(Protocol):
-    """One line of the flow's history. at: ISO 8601. what: deploy, redeploy or rollback."""
-
-    @property
-    def at(self) -> str: ...
-    @property
-    def what(self) -> str: ...
-    @property
-    def ok(self) -> bool: ...
-    @property
-    def by(self) -> str: ...
-    @property
-    def version(self) -> str: ...
-    @property
-    def says(self) -> str: ...
-    @property
-    def passing(self) -> bool: ...
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,13 @@ class DriftReading:
 
 
 def read(context: ReadContext[None, None]) -> DriftReading | Missing:
-    """Raises PipelineError when it cannot be told."""
+    """Raises PipelineError when what runs cannot be compared with what was deployed."""
+    from scripts.deployment import state
     from scripts.deployment.context import Context
-    from scripts.monitor import deploys
 
     if context.readings["flow"] is None:  # then there is nothing to compare
         return Missing("not known: the flow is not on the canvas", reported=True)
-    return DriftReading(deploys.drift(Context(context.settings, context.pipeline)))
+    return DriftReading(state.drift(Context(context.settings, context.pipeline)))
 
 
 def judge(drift: DriftReading, context: JudgeContext[None, None]) -> Judgement:

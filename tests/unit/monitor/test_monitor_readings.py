@@ -163,7 +163,7 @@ def test_dead_letters_are_read_from_where_the_look_before_ended(
 
 
 def test_a_flow_that_is_not_on_the_canvas_is_no_drift(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deploys, "drift", lambda settings: ["changed"])
+    monkeypatch.setattr(state, "drift", lambda context: ["changed"])
     gone = drift.read(context(settings, "drift", flow=None))
     assert gone == Missing("not known: the flow is not on the canvas", reported=True)
     for other in (FLOW, Missing("no answer")):
