@@ -15,6 +15,7 @@ import psutil
 
 from nifi_flows.errors import PipelineError, TerminalError, TransientError
 from nifi_flows.files import alone, write_private
+from nifi_flows.wording import unbroken
 
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
@@ -36,7 +37,7 @@ class Holder:
     token: str
 
     def __str__(self) -> str:
-        return _line(f"{self.owner} ({self.purpose})")
+        return unbroken(f"{self.owner} ({self.purpose})")
 
 
 class LeaseLost(TransientError):
@@ -165,8 +166,3 @@ def _boot() -> str:
 
 def _second(moment: datetime) -> str:
     return moment.isoformat(" ", "seconds")
-
-
-def _line(text: str) -> str:
-    """A lock file's texts are anybody's; a message is one line."""
-    return "".join(character if character.isprintable() else " " for character in text)

@@ -15,8 +15,12 @@ def some(items: Sequence[object], named: int) -> str:
 
 def one_line(text: str) -> str:
     """Text of somebody else's on one line: no control characters that a terminal would obey, and not too long."""
-    without = "".join(character if character.isprintable() else " " for character in text[: 4 * _LONGEST])
-    return cut(re.sub(r" +", " ", without).strip(), _LONGEST)
+    return cut(re.sub(r" +", " ", unbroken(text[: 4 * _LONGEST])).strip(), _LONGEST)
+
+
+def unbroken(text: str) -> str:
+    """All of it on one line, with a space for each character that a terminal would obey."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def first_line(error: Exception) -> str:

@@ -20,7 +20,7 @@ from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_exponen
 
 from nifi_flows.errors import PipelineError, TerminalError, TransientError
 from nifi_flows.files import alone, write_private
-from nifi_flows.wording import one_line
+from nifi_flows.wording import cut, one_line
 from scripts.stack.settings import Settings
 
 VARIABLE = "PIPELINE_ALERT_WEBHOOK"
@@ -153,7 +153,7 @@ def _is_url(url: str) -> bool:
 def message(title: str, text: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     """What Slack takes: text for notifications, blocks for the channel, each within Slack's limits."""
     blocks: list[dict[str, Any]] = [
-        {"type": "header", "text": {"type": "plain_text", "text": _cut(one_line(title) or "alert", _HEADER)}}
+        {"type": "header", "text": {"type": "plain_text", "text": cut(one_line(title) or "alert", _HEADER)}}
     ]
     blocks += [{"type": "section", "text": {"type": "mrkdwn", "text": part}} for part in _sections(text)]
     shown = [{"type": "mrkdwn", "text": _field(name, value)} for name, value in fields.items()]
@@ -203,10 +203,6 @@ def _escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _cut(text: str, longest: int) -> str:
-    return text if len(text) <= longest else text[: longest - 1] + "…"
-
-
 def _post(url: str, body: Mapping[str, Any]) -> _Answer:
     attempts = Retrying(
         retry=retry_if_result(lambda answer: answer.passing),
@@ -244,7 +240,7 @@ def _record(
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "outcome": outcome,
         "title": title,
-        "text": _cut(text, _KEPT_TEXT),
+        "text": cut(text, _KEPT_TEXT),
         "why": why,
     }
     path = _file(settings)
