@@ -8,7 +8,7 @@ from spark_consumer import users
 from spark_consumer.names import dead_letter_topic
 
 _TREE = Path(__file__).parent.parent
-_FLOWS = "nifi_flows"
+FLOWS = "nifi_flows"  # folder of all flows in the tree
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Pipeline:
 
     @property
     def folder_in_tree(self) -> Path:
-        return Path(_FLOWS, self.name)
+        return Path(FLOWS, self.name)
 
     @property
     def flow(self) -> Path:

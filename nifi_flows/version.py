@@ -21,10 +21,10 @@ from typing import Any
 
 from nifi_flows import bundle, definition
 from nifi_flows.errors import TerminalError
-from nifi_flows.pipeline import Pipeline
+from nifi_flows.pipeline import FLOWS, Pipeline
 
 _SHORT = 12  # hex digits: enough to tell versions apart, short enough to read in a row
-_FLOWS, _PACKAGE, _LOCK = "nifi_flows", "nifi_processors", "requirements.lock"
+_PACKAGE, _LOCK = "nifi_processors", "requirements.lock"
 _MANIFEST = "manifest.json"
 
 
@@ -98,7 +98,7 @@ def source_of(repository: Path, revision: str | None) -> str:
         return ""
     if revision is not None:
         return found
-    asked = ["git", "-C", str(repository), "status", "--porcelain", "--", _FLOWS, _PACKAGE, _LOCK]
+    asked = ["git", "-C", str(repository), "status", "--porcelain", "--", FLOWS, _PACKAGE, _LOCK]
     changed = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
     return f"{found} and changes to it" if changed else found
 
@@ -138,7 +138,7 @@ def made_at(processors: Path) -> float:
 @contextmanager
 def at_revision(repository: Path, revision: str) -> Iterator[Path]:
     """The source tree of a git revision in a folder of its own. Raises TerminalError when git has no such revision."""
-    wanted = [_FLOWS, _PACKAGE, _LOCK]
+    wanted = [FLOWS, _PACKAGE, _LOCK]
     done = subprocess.run(
         ["git", "-C", str(repository), "archive", "--format=tar", commit(repository, revision), *wanted],
         capture_output=True,
