@@ -15,16 +15,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from nifi_flows.errors import TerminalError
+
 _NAME, _STAMP = "nifi_processors", Path("NAR-INF", "version")
 _NOT_BUNDLED = "bundle.py"  # this module, where it is in older commits; their versions have to keep their names
-
-
-class BundleError(Exception):
-    """Raised when the folder cannot be made. str(): what was wrong. remedy: what to do next."""
-
-    def __init__(self, message: str, remedy: str) -> None:
-        super().__init__(message)
-        self.remedy = remedy
 
 
 @dataclass(frozen=True)
@@ -49,26 +43,26 @@ class Sources:
         return sorted(path for path in self.package.glob("*.py") if path.name != _NOT_BUNDLED)
 
     def contracts(self) -> list[Path]:
-        """The .avsc files. Raises BundleError when there is none."""
+        """The .avsc files. Raises TerminalError when there is none."""
         found = sorted(self.schemas.glob("*.avsc"))
         if not found:
-            raise BundleError(f"no .avsc file in {self.schemas}", "give the folder that holds the contract")
+            raise TerminalError(f"no .avsc file in {self.schemas}", "give the folder that holds the contract")
         return found
 
     def libraries(self) -> dict[str, str]:
-        """Name of each library in requirements.txt -> its locked version. Raises BundleError for one not locked."""
+        """Name of each library in requirements.txt -> its locked version. Raises TerminalError for one not locked."""
         pins = dict(re.findall(r"^([a-z0-9._-]+)==([^\s;\\]+)", self.lock.read_text(), re.MULTILINE))
         wanted = (self.package / "requirements.txt").read_text().split()
         missing = sorted(set(wanted) - set(pins))
         if missing:
-            raise BundleError(f"{self.lock} has no {', '.join(missing)}", "make the lock from pyproject.toml again")
+            raise TerminalError(f"{self.lock} has no {', '.join(missing)}", "make the lock from pyproject.toml again")
         return {name: pins[name] for name in wanted}
 
 
 def build(destination: Path, sources: Sources) -> str:
     """Make or renew the folder and return its version; a folder of that version already is left alone.
 
-    The folder is made beside its place and then moved there, so it is never half there. Raises BundleError.
+    The folder is made beside its place and then moved there, so it is never half there. Raises TerminalError.
     """
     found = version(sources)
     if stamp(destination) == found:
@@ -95,7 +89,7 @@ def stamp(folder: Path) -> str | None:
 
 
 def version(sources: Sources) -> str:
-    """sha256 over the processors' code with its locked libraries, and the schemas. Raises BundleError."""
+    """sha256 over the processors' code with its locked libraries, and the schemas. Raises TerminalError."""
     parts = {f"schemas/{path.name}": path.read_bytes() for path in sources.contracts()}
     for path in (*sources.modules(), *sources.processors()):
         parts[f"code/{path.relative_to(sources.package).as_posix()}"] = path.read_bytes()
@@ -126,9 +120,9 @@ def _copy_library(name: str, pin: str, target: Path) -> None:
     try:
         library = importlib.metadata.distribution(name)
     except importlib.metadata.PackageNotFoundError:
-        raise BundleError(f"{name} is not installed", remedy) from None
+        raise TerminalError(f"{name} is not installed", remedy) from None
     if library.version != pin:
-        raise BundleError(f"{name} is {library.version} here, but {pin} in the lock", remedy)
+        raise TerminalError(f"{name} is {library.version} here, but {pin} in the lock", remedy)
     for file in library.files or ():
         if ".." in file.parts or "__pycache__" in file.parts or not (source := Path(str(file.locate()))).is_file():
             continue

@@ -67,9 +67,9 @@ def make(pipeline: Pipeline, store: Path) -> Version:
     name, code = _names(sources, pipeline.flow)
     version = Version(name, code, store)
     if changed_files(version):
-        with tempfile.TemporaryDirectory(dir=_made(version.processors.parent), prefix=".made-") as temporary:
+        with tempfile.TemporaryDirectory(dir=_ensured(version.processors.parent), prefix=".made-") as temporary:
             fresh = Path(temporary, "processors")
-            _told(lambda: bundle.build(fresh, sources))
+            bundle.build(fresh, sources)
             (fresh / _MANIFEST).write_text(json.dumps(dict(_digests(fresh))))
             if version.processors.exists():
                 os.rename(version.processors, Path(temporary, "changed"))
@@ -81,7 +81,7 @@ def make(pipeline: Pipeline, store: Path) -> Version:
             shutil.copy(pipeline.flow, fresh / "flow.json")
             for path in sources.contracts():
                 shutil.copy(path, fresh / "schemas" / path.name)
-            os.rename(fresh, _made(version.folder.parent) / version.name)
+            os.rename(fresh, _ensured(version.folder.parent) / version.name)
     return version
 
 
@@ -191,19 +191,12 @@ def _sources(pipeline: Pipeline) -> bundle.Sources:
 
 
 def _names(sources: bundle.Sources, flow: Path) -> tuple[str, str]:
-    code = _told(lambda: bundle.version(sources))
+    code = bundle.version(sources)
     whole = hashlib.sha256(f"flow {hashlib.sha256(flow.read_bytes()).hexdigest()}\ncode {code}\n".encode()).hexdigest()
     return whole[:_SHORT], code[:_SHORT]
 
 
-def _told(make: Any) -> str:
-    try:
-        return str(make())
-    except bundle.BundleError as error:
-        raise TerminalError(str(error), error.remedy) from error
-
-
-def _made(folder: Path) -> Path:
+def _ensured(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
