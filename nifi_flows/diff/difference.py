@@ -25,11 +25,6 @@ class Difference:
         return [change for section in self.sections for change in section.changes]
 
     @property
-    def moved_only(self) -> bool:
-        """Whether something changed, but only places on the canvas."""
-        return not self.empty and all(change.what is What.moved for change in self.changes)
-
-    @property
     def adds_components(self) -> bool:
         """Whether NiFi makes anything new that data passes through, also what it makes anew in another group."""
         made = (What.added, What.regrouped)

@@ -138,12 +138,11 @@ def test_a_change_is_told_once_where_it_is(
     assert words.split(": ")[-1] in found.as_text()
     assert found.as_text().startswith(f"{where}\n  ")
     assert found.as_markdown().startswith(f"### `{where}`\n\n- ")
-    assert not found.moved_only
 
 
 def test_nothing_changed() -> None:
     found = compare(USERS_FLOW, USERS_FLOW)
-    assert found.empty and not found.moved_only
+    assert found.empty
     assert (found.lines(), found.summary()) == ([], "")
     assert found.as_text() == found.as_markdown() == "No difference.\n"
     assert found.as_json() == {"same": True, "groups": []}
