@@ -136,47 +136,47 @@ def _group(contents: Any, where: str) -> Iterator[tuple[str, str]]:
     if not _is_text(contents.get("parameterContextName")):
         yield _not(f"{where} / parameterContextName", "a text")
     for kind in KINDS:
-        for at, told in enumerate(_listed(contents, kind)):
-            yield from _component(told, f"{where} / {kind} {at}")
+        for at, component in enumerate(_listed(contents, kind)):
+            yield from _component(component, f"{where} / {kind} {at}")
             for end in ("source", "destination") if kind == "connections" else ():
-                yield from _end(told, end, f"{where} / {kind} {at}")
+                yield from _end(component, end, f"{where} / {kind} {at}")
             for ports in ("inputPorts", "outputPorts") if kind == "remoteProcessGroups" else ():
-                for n, port in enumerate(_listed(told, ports)):
+                for n, port in enumerate(_listed(component, ports)):
                     yield from _component(port, f"{where} / {kind} {at} / {ports} {n}")
     for at, inner in enumerate(_listed(contents, "processGroups")):
         yield from _group(inner, f"{where} / processGroups {at}")
 
 
-def _component(told: Any, where: str) -> Iterator[tuple[str, str]]:
-    yield from _part(told, where)
-    if isinstance(told, dict) and not (told.get("identifier") and _is_text(told["identifier"])):
+def _component(component: Any, where: str) -> Iterator[tuple[str, str]]:
+    yield from _part(component, where)
+    if isinstance(component, dict) and not (component.get("identifier") and _is_text(component["identifier"])):
         yield _not(where, "an object with an identifier")
 
 
-def _part(told: Any, where: str) -> Iterator[tuple[str, str]]:
-    if not isinstance(told, dict):
+def _part(component: Any, where: str) -> Iterator[tuple[str, str]]:
+    if not isinstance(component, dict):
         yield _not(where, "an object")
         return
     for key in ("name", "type"):
-        if not _is_text(told.get(key)):
+        if not _is_text(component.get(key)):
             yield _not(f"{where} / {key}", "a text")
     for key in _OBJECTS:
-        if not isinstance(told.get(key), dict | None):
+        if not isinstance(component.get(key), dict | None):
             yield _not(f"{where} / {key}", "an object")
-    if not _is_objects(told.get("propertyDescriptors")):
+    if not _is_objects(component.get("propertyDescriptors")):
         yield _not(f"{where} / propertyDescriptors", "an object of objects")
     for key in _TEXTS:
-        if not all(isinstance(one, str) for one in _listed(told, key)):
+        if not all(isinstance(one, str) for one in _listed(component, key)):
             yield _not(f"{where} / {key}", "a list of texts")
-    position = told.get("position")
+    position = component.get("position")
     if isinstance(position, dict) and not all(_is_place(value) for value in position.values()):
         yield _not(f"{where} / position", "a place on a canvas")
 
 
 def _end(connection: Any, key: str, where: str) -> Iterator[tuple[str, str]]:
-    told = connection.get(key) or {} if isinstance(connection, dict) else None
-    if isinstance(told, dict) and not (
-        told.get("id") and all(_is_text(told.get(name)) for name in ("id", "groupId", "name", "type"))
+    end = connection.get(key) or {} if isinstance(connection, dict) else None
+    if isinstance(end, dict) and not (
+        end.get("id") and all(_is_text(end.get(name)) for name in ("id", "groupId", "name", "type"))
     ):
         yield _not(f"{where} / {key}", "an end with an id")
 
@@ -193,9 +193,9 @@ def _is_place(value: Any) -> bool:
     return value is None or (isinstance(value, int | float) and abs(value) < _FAR)
 
 
-def _listed(told: Any, key: str) -> list[Any]:
+def _listed(component: Any, key: str) -> list[Any]:
     """What is there instead of a list is one thing that is not as it should be."""
-    value = told.get(key) if isinstance(told, dict) else None
+    value = component.get(key) if isinstance(component, dict) else None
     return value if isinstance(value, list) else [] if value is None else [None]
 
 

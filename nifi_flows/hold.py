@@ -48,9 +48,9 @@ def hold(path: Path, who: str, why: str, now: datetime) -> Hold:
         present = read(path)
         if present and present.who != who:
             raise TerminalError(str(present), f"ask {present.who}, then ./scripts/pipeline flow release")
-        made = Hold(who, why, present.since if present else now.astimezone(UTC))
-        write_private(path, msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n")
-    return made
+        held = Hold(who, why, present.since if present else now.astimezone(UTC))
+        write_private(path, msgspec.json.format(msgspec.json.encode(held), indent=1) + b"\n")
+    return held
 
 
 def release(path: Path) -> Hold | None:

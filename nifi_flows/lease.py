@@ -21,7 +21,7 @@ _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 @dataclass(frozen=True)
-class Holder:
+class LeaseHolder:
     """What a lock file says. boot: names the boot and the process namespace in which pid means something.
 
     started: seconds from the boot to the start of the process. since, until: UTC. token: of this one lease.
@@ -47,7 +47,7 @@ class LeaseLost(TransientError):
 class Lease:
     """A lease that this process holds. took_over: from whom and why, None when the lock was free."""
 
-    def __init__(self, path: Path, mine: Holder, length: timedelta, clock: Callable[[], datetime]) -> None:
+    def __init__(self, path: Path, mine: LeaseHolder, length: timedelta, clock: Callable[[], datetime]) -> None:
         self.took_over: str | None = None
         self._path = path
         self._mine = mine
@@ -106,7 +106,7 @@ def hold_lease(
     """
     now = clock()
     pid = os.getpid()
-    mine = Holder(owner, purpose, pid, _boot(), _started(pid) or 0.0, now, now, uuid4().hex)
+    mine = LeaseHolder(owner, purpose, pid, _boot(), _started(pid) or 0.0, now, now, uuid4().hex)
     lease = Lease(path, mine, timedelta(seconds=seconds), clock)
     lease._take()
     over = threading.Event()
@@ -127,10 +127,10 @@ def hold_lease(
             lease._release()
 
 
-def read(path: Path) -> Holder | None:
+def read(path: Path) -> LeaseHolder | None:
     """What a lock file says, None when it is not there or no lease. Raises TerminalError when it cannot be read."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Holder)
+        return msgspec.json.decode(path.read_bytes(), type=LeaseHolder)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -139,7 +139,7 @@ def read(path: Path) -> Holder | None:
         return None
 
 
-def ended(holder: Holder, now: datetime) -> str | None:
+def ended(holder: LeaseHolder, now: datetime) -> str | None:
     """Why a lease holds no longer, None as long as it does."""
     if holder.boot == _boot():
         started = _started(holder.pid)

@@ -58,7 +58,7 @@ def lint(
     read = python_processors.read(processors) if processors is not None else None
     subject = Subject(definition, config.options, previous, inventory, read, environments_values)
     rules = [rule for rule in RULES if rule.code not in config.off and rule.runs(subject)]
-    found = [_finding(rule, told) for rule in rules for told in rule.check(subject)]
+    found = [_finding(rule, violation) for rule in rules for violation in rule.check(subject)]
     kept = [finding for finding in found if not any(excuse.covers(finding) for excuse in config.excuses)]
     if _STALE in rules:
         kept += _stale(config, found, {rule.code for rule in rules})
@@ -86,5 +86,5 @@ def _stale(config: Config, found: list[Finding], ran: set[str]) -> Iterator[Find
             yield _finding(_STALE, Violation(config.where, message, "remove it, or correct where it counts"))
 
 
-def _finding(rule: Rule, told: Violation) -> Finding:
-    return Finding(rule.code, rule.name, told.where, told.message, told.remedy, rule.severity)
+def _finding(rule: Rule, violation: Violation) -> Finding:
+    return Finding(rule.code, rule.name, violation.where, violation.message, violation.remedy, rule.severity)

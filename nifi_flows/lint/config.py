@@ -59,49 +59,49 @@ def load(path: Path, codes: Collection[str]) -> Config:
     codes: of the rules that there are. Raises TerminalError naming what is wrong in the file.
     """
     try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise TerminalError(f"{path} cannot be read: {error}", "correct it") from error
-    _only(told, ("off", "options", "excuse"), str(path))
-    off = told.get("off", [])
+    _only(table, ("off", "options", "excuse"), str(path))
+    off = table.get("off", [])
     if not (isinstance(off, list) and all(code in codes for code in off)):
         raise TerminalError(f"{path}: off is no list of codes of rules", _REMEDY)
-    excuses = told.get("excuse", [])
+    excuses = table.get("excuse", [])
     if not isinstance(excuses, list):
         raise TerminalError(f"{path}: excuses are written as [[excuse]]", "correct it")
     return Config(
         frozenset(off),
-        _options(told.get("options", {}), f"{path}, options"),
+        _options(table.get("options", {}), f"{path}, options"),
         tuple(_excuse(one, codes, f"{path}, excuse {n}") for n, one in enumerate(excuses, 1)),
         path.name,
     )
 
 
-def _options(told: Any, where: str) -> Options:
-    if not isinstance(told, dict):
+def _options(table: Any, where: str) -> Options:
+    if not isinstance(table, dict):
         raise TerminalError(f"{where}: it is no table", "write it as [options]")
-    _only(told, tuple(Options.__dataclass_fields__), where)
-    for name, pattern in told.items():
+    _only(table, tuple(Options.__dataclass_fields__), where)
+    for name, pattern in table.items():
         try:
             re.compile(pattern)
         except (re.error, TypeError) as error:
             raise TerminalError(f"{where}: {name} is no regular expression: {error}", "correct it") from error
-    return Options(**told)
+    return Options(**table)
 
 
-def _excuse(told: Any, codes: Collection[str], where: str) -> Excuse:
-    if not isinstance(told, dict):
+def _excuse(table: Any, codes: Collection[str], where: str) -> Excuse:
+    if not isinstance(table, dict):
         raise TerminalError(f"{where}: it is no table", "write it as [[excuse]]")
-    _only(told, ("code", "where", "why"), where)
+    _only(table, ("code", "where", "why"), where)
     for key in ("code", "where", "why"):
-        if not (isinstance(told.get(key), str) and told[key].strip()):
+        if not (isinstance(table.get(key), str) and table[key].strip()):
             raise TerminalError(f"{where}: {key} is missing", "an excuse has a code, where it counts, and why")
-    if told["code"] not in codes:
-        raise TerminalError(f"{where}: there is no rule {told['code']}", _REMEDY)
-    return Excuse(told["code"], told["where"], told["why"])
+    if table["code"] not in codes:
+        raise TerminalError(f"{where}: there is no rule {table['code']}", _REMEDY)
+    return Excuse(table["code"], table["where"], table["why"])
 
 
-def _only(told: dict[str, Any], known: tuple[str, ...], where: str) -> None:
-    for key in told:
+def _only(table: dict[str, Any], known: tuple[str, ...], where: str) -> None:
+    for key in table:
         if key not in known:
             raise TerminalError(f"{where}: {key!r} is not known", f"it may have {', '.join(known)}")

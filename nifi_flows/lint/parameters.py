@@ -7,7 +7,7 @@ from typing import Any
 
 from nifi_flows.lint.finding import Severity
 from nifi_flows.lint.rule import Rule, Violation
-from nifi_flows.lint.subject import Part, Subject
+from nifi_flows.lint.subject import PlacedComponent, Subject
 
 # NiFi reads ## before a brace as an escaped #, so an even number of them is no reference.
 _REFERENCE = re.compile(r"(?<!#)((?:##)*)#\{\s*(?:'([^'{}]+)'|([A-Za-z0-9 ._-]+?))\s*\}")
@@ -18,17 +18,17 @@ def references(value: str) -> list[str]:
     return [quoted or plain for _, quoted, plain in _REFERENCE.findall(value)]
 
 
-def _used(subject: Subject) -> Iterator[tuple[Part, str]]:
+def _used(subject: Subject) -> Iterator[tuple[PlacedComponent, str]]:
     """Component and parameter, wherever the component names it: also in the rules of UpdateAttribute's own dialog."""
     for part in subject.of("processors", "controllerServices"):
-        for parameter in references(json.dumps(part.told, ensure_ascii=False)):
+        for parameter in references(json.dumps(part.contents, ensure_ascii=False)):
             yield part, parameter
 
 
-def _referring(subject: Subject) -> Iterator[tuple[Part, str, str]]:
+def _referring(subject: Subject) -> Iterator[tuple[PlacedComponent, str, str]]:
     """Component, property, parameter."""
     for part in subject.of("processors", "controllerServices"):
-        period = {"schedulingPeriod": str(part.told.get("schedulingPeriod") or "")}  # newer ones take a parameter
+        period = {"schedulingPeriod": str(part.contents.get("schedulingPeriod") or "")}  # newer ones take a parameter
         for name, value in (part.properties | period).items():
             for parameter in references(value) if "#{" in value else ():
                 yield part, name, parameter

@@ -19,16 +19,16 @@ _ENDS = ("processors", "inputPorts", "outputPorts", "funnels")
 
 
 @dataclass(frozen=True)
-class Part:
-    """One component, and where it is. kind: a key of definition.KINDS."""
+class PlacedComponent:
+    """One component, and where it is. kind: a key of definition.KINDS. contents: its part of the definition."""
 
     kind: str
     group: Group
-    told: Mapping[str, Any]
+    contents: Mapping[str, Any]
 
     @property
     def identifier(self) -> str:
-        return str(self.told.get("identifier") or "")
+        return str(self.contents.get("identifier") or "")
 
     @property
     def key(self) -> Key:
@@ -36,11 +36,11 @@ class Part:
 
     @property
     def name(self) -> str:
-        return str(self.told.get("name") or "")
+        return str(self.contents.get("name") or "")
 
     @property
     def type(self) -> str:
-        return str(self.told.get("type") or "")
+        return str(self.contents.get("type") or "")
 
     @property
     def simple_type(self) -> str:
@@ -49,7 +49,7 @@ class Part:
 
     @property
     def bundle(self) -> Bundle:
-        return bundle(self.told)
+        return bundle(self.contents)
 
     @property
     def where(self) -> str:
@@ -58,17 +58,17 @@ class Part:
     @property
     def _unnamed(self) -> str:
         if self.kind == "connections":
-            return f"{end_name(self.told, 'source')} to {end_name(self.told, 'destination')}"
+            return f"{end_name(self.contents, 'source')} to {end_name(self.contents, 'destination')}"
         return self.simple_type or definition.KINDS[self.kind]
 
     @property
     def properties(self) -> dict[str, str]:
         """Those that have a value."""
-        told = self.told.get("properties") or {}
+        told = self.contents.get("properties") or {}
         return {name: str(value) for name, value in told.items() if value is not None}
 
     def listed(self, key: str) -> list[str]:
-        return [str(one) for one in self.told.get(key) or []]
+        return [str(one) for one in self.contents.get(key) or []]
 
 
 def end_name(connection: Mapping[str, Any], end: str) -> str:
@@ -96,28 +96,28 @@ class Subject:
         return list(definition.groups(self.flow))
 
     @cached_property
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[PlacedComponent]:
         return list(parts(self.flow))
 
-    def of(self, *kinds: str) -> Iterator[Part]:
+    def of(self, *kinds: str) -> Iterator[PlacedComponent]:
         return (part for part in self.parts if part.kind in kinds)
 
-    def end(self, connection: Part, side: str) -> Part | None:
+    def end(self, connection: PlacedComponent, side: str) -> PlacedComponent | None:
         """The component at the source or destination: beside the connection, or a port of a group beside it.
 
         One of another group than the connection names is found all the same.
         """
-        told, here = connection.told.get(side) or {}, connection.group
+        told, here = connection.contents.get(side) or {}, connection.group
         group, identifier = told.get("groupId") or here.contents["identifier"], str(told.get("id"))
         path = here.identifiers if group == here.contents["identifier"] else (*here.identifiers, group)
         return self._ends.get((path, identifier)) or self._ends_anywhere.get(identifier)
 
     @cached_property
-    def _ends(self) -> dict[Key, Part]:
+    def _ends(self) -> dict[Key, PlacedComponent]:
         return {part.key: part for part in self.of(*_ENDS)}
 
     @cached_property
-    def _ends_anywhere(self) -> dict[str, Part]:
+    def _ends_anywhere(self) -> dict[str, PlacedComponent]:
         return {part.identifier: part for part in self.of(*_ENDS)}
 
     @cached_property
@@ -127,16 +127,16 @@ class Subject:
             str(port.get("identifier"))
             for part in self.of("remoteProcessGroups")
             for key in ("inputPorts", "outputPorts")
-            for port in part.told.get(key) or []
+            for port in part.contents.get(key) or []
         }
 
     @cached_property
-    def into(self) -> dict[Key, list[Part]]:
+    def into(self) -> dict[Key, list[PlacedComponent]]:
         """Key -> the connections that lead to it."""
         return self._wired("destination")
 
     @cached_property
-    def out_of(self) -> dict[Key, list[Part]]:
+    def out_of(self) -> dict[Key, list[PlacedComponent]]:
         """Key -> the connections that leave it."""
         return self._wired("source")
 
@@ -152,34 +152,34 @@ class Subject:
         contexts = self.flow.get("parameterContexts") or {}
         return [(name, one) for name, context in contexts.items() for one in context.get("parameters") or []]
 
-    def _wired(self, side: str) -> dict[Key, list[Part]]:
-        found: dict[Key, list[Part]] = {}
+    def _wired(self, side: str) -> dict[Key, list[PlacedComponent]]:
+        found: dict[Key, list[PlacedComponent]] = {}
         for connection in self.of("connections"):
             if part := self.end(connection, side):
                 found.setdefault(part.key, []).append(connection)
         return found
 
-    def fed(self, part: Part) -> bool:
+    def fed(self, part: PlacedComponent) -> bool:
         """Whether anything but itself leads to it."""
         return any(self.end(connection, "source") is not part for connection in self.into.get(part.key, []))
 
-    def ours(self, part: Part) -> Discovered | None:
+    def ours(self, part: PlacedComponent) -> Discovered | None:
         """What the file of a Python processor says, where the file is at hand."""
         return (self.processors or {}).get(part.type) if part.bundle.python else None
 
-    def defined(self, part: Part) -> Definition | None:
+    def defined(self, part: PlacedComponent) -> Definition | None:
         """What its type takes: from our own file before the target, which has that file only after a deploy."""
         ours = self.ours(part)
         if ours is not None:
             return ours.definition
         return self.inventory.definitions.get(part.type) if self.inventory else None
 
-    def property(self, part: Part, name: str) -> Property | None:
+    def property(self, part: PlacedComponent, name: str) -> Property | None:
         found = self.defined(part)
         return next((one for one in found.properties if name in one.names), None) if found else None
 
 
-def parts(flow: Mapping[str, Any]) -> Iterator[Part]:
+def parts(flow: Mapping[str, Any]) -> Iterator[PlacedComponent]:
     """Every component of a flow definition, but groups."""
     groups = list(definition.groups(flow))
     ends = (one for group in groups for kind in _ENDS for one in group.contents.get(kind) or [])
@@ -187,7 +187,7 @@ def parts(flow: Mapping[str, Any]) -> Iterator[Part]:
     for group in groups:
         for kind in definition.KINDS:
             for told in group.contents.get(kind) or []:
-                yield Part(kind, group, _with_names(told, names) if kind == "connections" else told)
+                yield PlacedComponent(kind, group, _with_names(told, names) if kind == "connections" else told)
 
 
 def _with_names(connection: Mapping[str, Any], names: Mapping[str, str | None]) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from nifi_flows.inventory import Inventory
 from nifi_flows.lint.finding import Severity
 from nifi_flows.lint.rule import Rule, Violation
-from nifi_flows.lint.subject import Part, Subject
+from nifi_flows.lint.subject import PlacedComponent, Subject
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -60,9 +60,9 @@ def missing_property(subject: Subject) -> Iterator[Violation]:
                     yield Violation(f"{part.where} / {one.names[0]}", "is required, but has no value", "set it")
 
 
-def _sensitive(part: Part, names: tuple[str, ...]) -> bool:
+def _sensitive(part: PlacedComponent, names: tuple[str, ...]) -> bool:
     """Whether the export left its value out."""
-    told = part.told.get("propertyDescriptors") or {}
+    told = part.contents.get("propertyDescriptors") or {}
     return any((told.get(name) or {}).get("sensitive") for name in names)
 
 
@@ -70,7 +70,7 @@ def missing_service(subject: Subject) -> Iterator[Violation]:
     external = set(subject.flow.get("externalControllerServices") or {})
     for part in _typed(subject):
         above = {service.identifier for service in subject.of("controllerServices") if _holds(service, part)}
-        told = part.told.get("propertyDescriptors") or {}
+        told = part.contents.get("propertyDescriptors") or {}
         for name, value in part.properties.items():
             known = subject.property(part, name)
             service = (known and known.service) or (told.get(name) or {}).get("identifiesControllerService") is True
@@ -81,7 +81,7 @@ def missing_service(subject: Subject) -> Iterator[Violation]:
                 )
 
 
-def _holds(service: Part, part: Part) -> bool:
+def _holds(service: PlacedComponent, part: PlacedComponent) -> bool:
     """Whether the service is in scope: in the part's group or one around it."""
     return part.group.path[: len(service.group.path)] == service.group.path
 
@@ -107,7 +107,7 @@ def python_version(subject: Subject) -> Iterator[Violation]:
             yield Violation(part.where, message, "export the flow again, with the version of the class")
 
 
-def _typed(subject: Subject) -> Iterator[Part]:
+def _typed(subject: Subject) -> Iterator[PlacedComponent]:
     return subject.of("processors", "controllerServices")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from nifi_flows import sensitive
 from nifi_flows.lint.finding import Severity
 from nifi_flows.lint.rule import Rule, Violation
-from nifi_flows.lint.subject import Part, Subject
+from nifi_flows.lint.subject import PlacedComponent, Subject
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?=[A-Za-z0-9]))*"
 _IPV4 = r"(?:\d{1,3}\.){3}\d{1,3}"
@@ -79,7 +79,7 @@ def path(subject: Subject) -> Iterator[Violation]:
             yield Violation(f"{part.where} / {name}", message, "make it a parameter: #{...}")
 
 
-def _set_here(subject: Subject) -> Iterator[tuple[Part, str, str]]:
+def _set_here(subject: Subject) -> Iterator[tuple[PlacedComponent, str, str]]:
     """Property by property, but what is the type's own default: component, property, value."""
     for part in subject.of("processors", "controllerServices"):
         for name, value in part.properties.items():

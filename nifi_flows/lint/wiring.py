@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from nifi_flows.inventory import ALLOWED, FORBIDDEN, REQUIRED
 from nifi_flows.lint.finding import Severity
 from nifi_flows.lint.rule import Rule, Violation
-from nifi_flows.lint.subject import Part, Subject, end_name
+from nifi_flows.lint.subject import PlacedComponent, Subject, end_name
 
 # Of NiFi's own processors, some that do nothing without input, for when no inventory says it of all.
 _NEED_INPUT = re.compile(
@@ -30,12 +30,12 @@ _CONNECT = "connect it, or end it on the processor's Relationships tab"
 def dangling(subject: Subject) -> Iterator[Violation]:
     for connection in subject.of("connections"):
         for end in ("source", "destination"):
-            told = connection.told.get(end) or {}
+            told = connection.contents.get(end) or {}
             if str(told.get("id")) in subject.remote:
                 continue
             part = subject.end(connection, end)
             if part is None:
-                message = f"its {end} {end_name(connection.told, end)!r} is not in the flow"
+                message = f"its {end} {end_name(connection.contents, end)!r} is not in the flow"
                 yield Violation(connection.where, message, "export the flow again, or remove the connection")
             elif told.get("groupId") not in (None, part.group.contents["identifier"]):
                 message = f"its {end} {part.name!r} is in {part.group.name!r}, not in the group that it names"
@@ -44,7 +44,7 @@ def dangling(subject: Subject) -> Iterator[Violation]:
 
 def no_back_pressure(subject: Subject) -> Iterator[Violation]:
     for connection in subject.of("connections"):
-        told = connection.told
+        told = connection.contents
         for key, what in (
             ("backPressureObjectThreshold", "the number of FlowFiles"),
             ("backPressureDataSizeThreshold", "the size of what waits"),
@@ -61,7 +61,7 @@ def no_back_pressure(subject: Subject) -> Iterator[Violation]:
 
 def expiration(subject: Subject) -> Iterator[Violation]:
     for connection in subject.of("connections"):
-        period = str(connection.told.get("flowFileExpiration") or "0 sec")
+        period = str(connection.contents.get("flowFileExpiration") or "0 sec")
         if not re.match(r"\s*0+(\.0+)?(\s|[A-Za-z]|$)", period):
             message = f"drops what waits longer than {period}"
             yield Violation(connection.where, message, "set its FlowFile expiration to 0 sec")
@@ -78,7 +78,7 @@ def loss(subject: Subject) -> Iterator[Violation]:
                 yield Violation(where, message, "connect it to where it waits or is kept, or excuse it in lint.toml")
 
 
-def _may_lose(subject: Subject, processor: Part, relationship: str) -> bool:
+def _may_lose(subject: Subject, processor: PlacedComponent, relationship: str) -> bool:
     """Whether data may go to a relationship that sounds like it."""
     if not processor.type.startswith(_OWN):
         return True
@@ -122,12 +122,12 @@ def unknown_relationship(subject: Subject) -> Iterator[Violation]:
             yield Violation(f"{processor.where} / {name}", message, "take one that it has")
 
 
-def _connected(subject: Subject, processor: Part) -> set[str]:
+def _connected(subject: Subject, processor: PlacedComponent) -> set[str]:
     leaving = subject.out_of.get(processor.key, [])
     return {name for connection in leaving for name in connection.listed("selectedRelationships")}
 
 
-def _relationships(subject: Subject, processor: Part) -> set[str] | None:
+def _relationships(subject: Subject, processor: PlacedComponent) -> set[str] | None:
     """All that it has, as far as that can be told."""
     if processor.type == _ROUTE:
         if processor.properties.get("Routing Strategy", _BY_NAME) != _BY_NAME:
@@ -137,7 +137,7 @@ def _relationships(subject: Subject, processor: Part) -> set[str] | None:
     return set(defined.relationships) if defined and defined.relationships is not None else None
 
 
-def _input(subject: Subject, processor: Part) -> str | None:
+def _input(subject: Subject, processor: PlacedComponent) -> str | None:
     defined = subject.defined(processor)
     if defined and defined.input:
         return defined.input
@@ -151,8 +151,8 @@ def unreachable(subject: Subject) -> Iterator[Violation]:
             continue
         if part.kind == "processors" and _input(subject, part) != REQUIRED:
             continue
-        outside = len(part.group.path) == 1 or part.told.get("allowRemoteAccess")
-        if part.kind == "inputPorts" and (outside or part.told.get("portFunction") == "FAILURE"):
+        outside = len(part.group.path) == 1 or part.contents.get("allowRemoteAccess")
+        if part.kind == "inputPorts" and (outside or part.contents.get("portFunction") == "FAILURE"):
             continue
         yield Violation(part.where, "nothing leads to it, so it never does anything", "connect it, or remove it")
 
@@ -165,21 +165,21 @@ def dead_end(subject: Subject) -> Iterator[Violation]:
             continue
         if part.kind == "processors" and (part.listed("autoTerminatedRelationships") or not _goes_on(subject, part)):
             continue
-        if part.kind == "outputPorts" and (len(part.group.path) == 1 or part.told.get("allowRemoteAccess")):
+        if part.kind == "outputPorts" and (len(part.group.path) == 1 or part.contents.get("allowRemoteAccess")):
             continue
         if part.kind == "funnels" and _keeps_failures(subject, part):
             continue
         yield Violation(part.where, "nothing leaves it: what comes in stays in front of it", "connect it, or remove it")
 
 
-def _keeps_failures(subject: Subject, funnel: Part) -> bool:
+def _keeps_failures(subject: Subject, funnel: PlacedComponent) -> bool:
     """Whether it is a place where only what failed waits, rather than being lost."""
     lossy = re.compile(subject.options.lossy)
     carried = [connection.listed("selectedRelationships") for connection in subject.into[funnel.key]]
     return all(names and all(lossy.search(_words(name)) for name in names) for names in carried)
 
 
-def _goes_on(subject: Subject, processor: Part) -> bool:
+def _goes_on(subject: Subject, processor: PlacedComponent) -> bool:
     """Whether it is known to have a relationship; a few processors have none."""
     defined = subject.defined(processor)
     if defined and defined.relationships is not None:
@@ -196,18 +196,18 @@ def wrong_input(subject: Subject) -> Iterator[Violation]:
 
 def disabled(subject: Subject) -> Iterator[Violation]:
     for part in subject.of("processors", "inputPorts", "outputPorts"):
-        if part.told.get("scheduledState") == "DISABLED":
+        if part.contents.get("scheduledState") == "DISABLED":
             yield Violation(part.where, "it is disabled: it will not be started", "enable it, or remove it")
 
 
 def busy(subject: Subject) -> Iterator[Violation]:
     for processor in subject.of("processors"):
-        strategy = processor.told.get("schedulingStrategy")
+        strategy = processor.contents.get("schedulingStrategy")
         if strategy == "EVENT_DRIVEN":
             message = "is driven by events, which NiFi 2 no longer knows"
             yield Violation(processor.where, message, "schedule it by timer")
             continue
-        period = str(processor.told.get("schedulingPeriod") or "")
+        period = str(processor.contents.get("schedulingPeriod") or "")
         if strategy != "TIMER_DRIVEN" or not re.match(r"\s*0+(\.0+)?(\s|[A-Za-z]|$)", period):
             continue
         source = not subject.fed(processor) and _input(subject, processor) in (None, ALLOWED, FORBIDDEN)
@@ -222,14 +222,14 @@ def unnamed_connection(subject: Subject) -> Iterator[Violation]:
     between = Counter(_label(connection) for connection in subject.of("connections"))
     for connection in subject.of("connections"):
         if between[_label(connection)] > 1 and not connection.name.strip():
-            source, destination = (end_name(connection.told, end) for end in ("source", "destination"))
+            source, destination = (end_name(connection.contents, end) for end in ("source", "destination"))
             message = f"is one of several from {source!r} to {destination!r}, and has no name"
             yield Violation(connection.where, message, "name each of them by what it carries")
 
 
-def _label(connection: Part) -> tuple[object, ...]:
+def _label(connection: PlacedComponent) -> tuple[object, ...]:
     """Its ends, and what the canvas shows of it in place of a name."""
-    ends = (str((connection.told.get(end) or {}).get("id")) for end in ("source", "destination"))
+    ends = (str((connection.contents.get(end) or {}).get("id")) for end in ("source", "destination"))
     return (connection.group.identifiers, *ends, *sorted(connection.listed("selectedRelationships")))
 
 

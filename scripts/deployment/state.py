@@ -48,7 +48,7 @@ def held(context: Context) -> Hold | None:
     return holds.read(context.hold)
 
 
-def deploying(context: Context) -> lease.Holder | None:
+def deploying(context: Context) -> lease.LeaseHolder | None:
     """Who deploys at this moment."""
     holder = lease.read(context.lease)
     return holder if holder and lease.ended(holder, datetime.now(UTC)) is None else None
