@@ -48,11 +48,11 @@ def decide(context: "Context", record_json: Any) -> Decision:
     unfinished = state.unfinished(context)
     cut = f"the deploy of {unfinished.version} by {unfinished.by} did not end" if unfinished else None
     history, heals = state.history(context), state.heals(context)
-    made = decision(record, history, limits.load().guard, datetime.now(UTC), busy=busy, heals=heals, cut=cut)
+    judged = decision(record, history, limits.load().guard, datetime.now(UTC), busy=busy, heals=heals, cut=cut)
     drifted = record.checks["drift"]
-    if made.go or busy or drifted.verdict != "ill" or not drifted.healable:
-        return made
-    return replace(made, save=edits.unsaved_edit(context))
+    if judged.go or busy or drifted.verdict != "ill" or not drifted.healable:
+        return judged
+    return replace(judged, save=edits.unsaved_edit(context))
 
 
 def decision(

@@ -10,7 +10,7 @@ from scripts.monitor.area import JudgeContext, Judgement
 from scripts.monitor.deploys import Deploys
 from scripts.monitor.missing import Missing
 from scripts.monitor.readings import Readings
-from scripts.monitor.record import Check, Record, Verdict
+from scripts.monitor.record import AreaCheck, Record, Verdict
 from scripts.monitor.thresholds import Thresholds
 
 
@@ -52,12 +52,12 @@ def _judgement(name: str, before: Record | None, readings: Readings, limits: Thr
     return area.judge(reading, context)
 
 
-def _check(before: Check | None, found: Judgement, strikes: int, now: datetime) -> Check:
+def _check(before: AreaCheck | None, found: Judgement, strikes: int, now: datetime) -> AreaCheck:
     in_trouble = before is not None and before.strikes > 0
     if not found.known:
         # What nobody could look at is neither mended nor worse.
         same = before is not None and (in_trouble or before.verdict == "unknown")
-        return Check(
+        return AreaCheck(
             "unknown",
             before.since if same and before else now,
             before.strikes if before else 0,
@@ -66,10 +66,10 @@ def _check(before: Check | None, found: Judgement, strikes: int, now: datetime) 
         )
     if not found.trouble:
         since = before.since if before and before.verdict == "ok" else now
-        return Check("ok", since, 0, found.notes, found.figures)
+        return AreaCheck("ok", since, 0, found.notes, found.figures)
     count = (before.strikes if before else 0) + 1
     verdict: Verdict = "ill" if count >= strikes else "suspect"
-    return Check(
+    return AreaCheck(
         verdict,
         before.since if before and in_trouble else now,
         count,
@@ -79,7 +79,7 @@ def _check(before: Check | None, found: Judgement, strikes: int, now: datetime) 
     )
 
 
-def _worst(checks: Mapping[str, Check]) -> Literal["ok", "suspect", "ill"]:
+def _worst(checks: Mapping[str, AreaCheck]) -> Literal["ok", "suspect", "ill"]:
     verdicts = {check.verdict for check in checks.values()}
     return "ill" if "ill" in verdicts else "suspect" if "suspect" in verdicts else "ok"
 

@@ -25,10 +25,10 @@ def look(settings: Settings, pipeline: Pipeline) -> Record:
     with alone(path):
         before, trouble = _last(path)
         found = readings.read(settings, pipeline, limits, before.memory if before else {})
-        made = judge(before, found, limits, datetime.now(UTC))
-        made = replace(made, says=[*made.says, *trouble])
-        write_private(path, json.dumps(made.as_json(), indent=1).encode())
-    return made
+        judged = judge(before, found, limits, datetime.now(UTC))
+        judged = replace(judged, says=[*judged.says, *trouble])
+        write_private(path, json.dumps(judged.as_json(), indent=1))
+    return judged
 
 
 def last(settings: Settings) -> Record | None:

@@ -14,7 +14,7 @@ Verdict = Literal["ok", "suspect", "ill", "unknown"]
 
 
 @dataclass(frozen=True)
-class Check:
+class AreaCheck:
     """One area. since: when it became as it is; a trouble's beginning, however often it was looked at since.
 
     strikes: looks in a row with trouble. says: in words. healable: a redeploy may end it.
@@ -38,7 +38,7 @@ class Record:
 
     at: Moment
     verdict: Literal["ok", "suspect", "ill"]
-    checks: dict[str, Check]
+    checks: dict[str, AreaCheck]
     new_version: str | None = None
     held: dict[str, str] | None = None
     says: list[str] = field(default_factory=list)

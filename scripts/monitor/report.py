@@ -4,7 +4,7 @@ from typing import Any
 
 from nifi_flows.wording import one_line
 from scripts.monitor import areas
-from scripts.monitor.record import Check, Record, from_json
+from scripts.monitor.record import AreaCheck, Record, from_json
 
 _MARKS = {"ok": "🟢", "suspect": "🟡", "ill": "🔴", "unknown": "⚪"}
 _SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>|~#"})
@@ -50,7 +50,7 @@ def _verdict(record: Record) -> str:
     return f"**{_MARKS[record.verdict]} {record.verdict}**: {named}{rest}"
 
 
-def _row(area: str, check: Check) -> str:
+def _row(area: str, check: AreaCheck) -> str:
     figures = "<br>".join(f"{_text(name)}: {_text(_figure(value))}" for name, value in check.figures.items())
     says = "<br>".join(_text(said) for said in check.says) or areas.AREAS[area].meaning
     cells = (_text(area), f"{_MARKS[check.verdict]} {check.verdict}", f"{check.since:%m-%d %H:%M:%S}", figures, says)

@@ -13,15 +13,15 @@ from scripts.deployment import edits, state
 from scripts.deployment.context import Context
 from scripts.monitor.areas import AREAS
 from scripts.monitor.guard import ACTOR, Decision, decide, decision
-from scripts.monitor.record import Check, Record
+from scripts.monitor.record import AreaCheck, Record
 from scripts.monitor.thresholds import GuardLimits
 from scripts.stack import configuration
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BEGAN = NOW - timedelta(minutes=2)
 LIMITS = GuardLimits(heals=3, window_minutes=60)
-FINE = Check("ok", NOW, 0, [], {})
-SICK = Check("ill", BEGAN, 2, ["processor 'Fetch page' is stopped"], {}, healable=True)
+FINE = AreaCheck("ok", NOW, 0, [], {})
+SICK = AreaCheck("ill", BEGAN, 2, ["processor 'Fetch page' is stopped"], {}, healable=True)
 WELL = Record(NOW, "ok", dict.fromkeys(AREAS, FINE))
 STOPPED = replace(WELL, verdict="ill", checks={**WELL.checks, "flow": SICK})
 DRIFTED = replace(WELL, verdict="ill", checks={**WELL.checks, "drift": SICK})
@@ -65,7 +65,7 @@ def test_a_new_version_is_deployed_from_git() -> None:
     [FINE, replace(SICK, verdict="suspect"), replace(SICK, healable=False), replace(SICK, verdict="unknown")],
     ids=["well", "first strike", "no deploy heals it", "unknown"],
 )
-def test_nothing_is_done_without_an_illness_that_a_deploy_heals(check: Check) -> None:
+def test_nothing_is_done_without_an_illness_that_a_deploy_heals(check: AreaCheck) -> None:
     assert not decided(replace(WELL, checks={**WELL.checks, "flow": check})).go
 
 

@@ -7,18 +7,18 @@ import pytest
 
 from nifi_flows.errors import TerminalError
 from scripts.monitor.areas import AREAS
-from scripts.monitor.record import Check, Record
+from scripts.monitor.record import AreaCheck, Record
 from scripts.monitor.report import brief, markdown
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-FINE = Check("ok", NOW, 0, [], {"lag in frames": 12_000})
-FIRST = Check("suspect", NOW, 1, ["a first strike"], {})
-SICK = Check("ill", NOW, 2, ["processor 'Fetch page' is stopped"], {}, True)
+FINE = AreaCheck("ok", NOW, 0, [], {"lag in frames": 12_000})
+FIRST = AreaCheck("suspect", NOW, 1, ["a first strike"], {})
+SICK = AreaCheck("ill", NOW, 2, ["processor 'Fetch page' is stopped"], {}, True)
 HIDDEN = replace(SICK, verdict="unknown", says=["not known"])
 WELL = Record(NOW, "ok", dict.fromkeys(AREAS, FINE))
 
 
-def with_flow(check: Check) -> Record:
+def with_flow(check: AreaCheck) -> Record:
     return replace(WELL, verdict="ill" if check.verdict == "ill" else "ok", checks={**WELL.checks, "flow": check})
 
 

@@ -15,7 +15,7 @@ from scripts.monitor.deploys import Deploys
 from scripts.monitor.judge import judge
 from scripts.monitor.missing import Missing
 from scripts.monitor.readings import Readings
-from scripts.monitor.record import Check, Record
+from scripts.monitor.record import AreaCheck, Record
 from scripts.observe.canvas import Queue
 from scripts.observe.consumer import Batch, ConsumerState
 from scripts.observe.newest import Newest, NewestFrame
@@ -72,7 +72,7 @@ def well(deploys: Deploys = WELL.deploys, **read: Any) -> Readings:
     return replace(WELL, of={**WELL.of, **read}, deploys=deploys)
 
 
-def first(area: str, **read: Any) -> Check:
+def first(area: str, **read: Any) -> AreaCheck:
     """The check of one area at a first look, all others being well."""
     return judge(None, well(**read), LIMITS, NOW).checks[area]
 
