@@ -31,13 +31,13 @@ def attempt(context: Context, what: str) -> Iterator[Attempt]:
     with hold_lease(context.lease, hold.whoever(), what) as lease:
         if lease.took_over:
             context.report(f"took the lock over from {lease.took_over}")
-        made, ledger = Attempt(what, lease), context.ledger
+        under_way, ledger = Attempt(what, lease), context.ledger
         before = ledger.history()
         try:
-            yield made
+            yield under_way
         except LeaseLost:
             raise
         except PipelineError as error:
             if ledger.history() == before:
-                ledger.note_failed(what, hold.whoever(), made.version, str(error), passing=may_pass(error))
+                ledger.note_failed(what, hold.whoever(), under_way.version, str(error), passing=may_pass(error))
             raise

@@ -34,7 +34,7 @@ def refuse_lost(context: Context) -> None:
             )
 
 
-def refuse_unfit(context: Context, made: Version) -> None:
+def refuse_unfit(context: Context, candidate: Version) -> None:
     """Lint a flow that differs from the canvas against what is on it, and against what this NiFi offers.
 
     Raises TerminalError for an error that is found.
@@ -42,11 +42,11 @@ def refuse_unfit(context: Context, made: Version) -> None:
     with local_nifi.of(context).connected():
         group = canvas.find_group(context.pipeline.name)
         previous = canvas.export(group) if group else None
-        if previous and compare(canonical.structure(previous), canonical.structure(made.flow)).empty:
+        if previous and compare(canonical.structure(previous), canonical.structure(candidate.flow)).empty:
             return
-        offered = inventory.read(made.flow)
+        offered = inventory.read(candidate.flow)
     config = lint.load_config(context.pipeline.lint)
-    found = lint.lint(made.flow, config, previous=previous, inventory=offered, processors=made.processors)
+    found = lint.lint(candidate.flow, config, previous=previous, inventory=offered, processors=candidate.processors)
     refuse_findings(found)
 
 

@@ -19,15 +19,15 @@ _VERSION = "flow.version"  # the parameter that names the version on the canvas 
 
 
 def from_files(
-    context: Context, files: Pipeline, made: Version, overrides: Mapping[str, str | None], commit: str
+    context: Context, files: Pipeline, candidate: Version, overrides: Mapping[str, str | None], commit: str
 ) -> DesiredState:
     """A version with its environment's values, after lint. Raises TerminalError before anything is touched.
 
-    files: the pipeline as the source tree declares it that the version was made of. overrides: see `service.deploy`.
+    files: the pipeline as the source tree declares it that the candidate was made of. overrides: see `service.deploy`.
     commit: what is deployed, for people.
     """
-    refuse_findings(lint.lint(made.flow, lint.load_config(files.lint), processors=made.processors))
-    declared = parameters(made.flow)
+    refuse_findings(lint.lint(candidate.flow, lint.load_config(files.lint), processors=candidate.processors))
+    declared = parameters(candidate.flow)
     given = _given(context, declared, overrides)
     environment = environments.resolve(
         environments.load(files.environments),
@@ -37,11 +37,11 @@ def from_files(
         given=(_VERSION, *given),
         secrets=context.parameters,
     )
-    values = {**environment.values, **given, _VERSION: made.name}
+    values = {**environment.values, **given, _VERSION: candidate.name}
     secret = {name: value for name, value in values.items() if declared[name].get("sensitive")}
     record = Deployed(
-        version=made.name,
-        code=made.code,
+        version=candidate.name,
+        code=candidate.code,
         environment=context.settings.environment,
         values={name: value for name, value in values.items() if name not in secret},
         overrides=given,
@@ -51,15 +51,15 @@ def from_files(
         by=hold.whoever(),
         at=now(),
     )
-    return DesiredState(made, values, record, seals.renewed(context.ledger.state(), record))
+    return DesiredState(candidate, values, record, seals.renewed(context.ledger.state(), record))
 
 
-def from_ledger(context: Context, entry: Deployed, made: Version, overrides: Mapping[str, str]) -> DesiredState:
+def from_ledger(context: Context, entry: Deployed, stored: Version, overrides: Mapping[str, str]) -> DesiredState:
     """What an entry of the ledger says, with these overrides. Raises TerminalError when a sensitive value is missing.
 
-    made: its version. overrides: those for parameters that the version does not declare are left out.
+    stored: its version. overrides: those for parameters that the version does not declare are left out.
     """
-    declared = parameters(made.flow)
+    declared = parameters(stored.flow)
     secret = environments.sensitive_values(declared, context.parameters)
     given = {name: value for name, value in overrides.items() if name in declared}
     values = {**entry.values, **given}
@@ -71,7 +71,7 @@ def from_ledger(context: Context, entry: Deployed, made: Version, overrides: Map
         by=hold.whoever(),
         at=now(),
     )
-    return DesiredState(made, {**values, **secret}, record, seals.renewed(context.ledger.state(), record))
+    return DesiredState(stored, {**values, **secret}, record, seals.renewed(context.ledger.state(), record))
 
 
 def _given(

@@ -33,12 +33,12 @@ def plan(context: Context, *, revision: str | None = None) -> Plan:
     known = state.deployed(context)
     # Stored apart: what NiFi has loaded must stay as it is.
     with _files(context.pipeline, revision) as files, tempfile.TemporaryDirectory(prefix="plan-") as store:
-        made = version.make(files, Path(store))
-        wanted = desired.from_files(context, files, made, {}, version.source_of(context.pipeline.tree, revision))
+        candidate = version.make(files, Path(store))
+        wanted = desired.from_files(context, files, candidate, {}, version.source_of(context.pipeline.tree, revision))
         refuse_lost(context)
-        refuse_unfit(context, made)
+        refuse_unfit(context, candidate)
         planned = plans.plan(wanted, local_nifi.of(context))
-    edited = known is not None and known.code == made.code and _edited(context, known)
+    edited = known is not None and known.code == candidate.code and _edited(context, known)
     return replace(planned, reload=planned.reload or edited)
 
 
@@ -51,18 +51,18 @@ def deploy(
     when it cannot run, is held or does not verify, and then what ran before runs again; TransientError when somebody
     else deploys, a queue does not drain, or an engine stays away.
     """
-    with attempt(context, "deploy") as made, _files(context.pipeline, revision) as files:
-        fresh = version.make(files, context.folder)
-        made.version = fresh.name
+    with attempt(context, "deploy") as under_way, _files(context.pipeline, revision) as files:
+        candidate = version.make(files, context.folder)
+        under_way.version = candidate.name
         source = version.source_of(context.pipeline.tree, revision)
-        return _bring(context, desired.from_files(context, files, fresh, overrides or {}, source), made)
+        return _bring(context, desired.from_files(context, files, candidate, overrides or {}, source), under_way)
 
 
 def redeploy(context: Context) -> Deployment:
     """Make run again what was deployed, as it was. Raises as `deploy`, and when nothing was deployed."""
-    with attempt(context, "redeploy") as made:
+    with attempt(context, "redeploy") as under_way:
         entry = state.require_deployed(context)
-        return _again(context, entry, entry.overrides, made)
+        return _again(context, entry, entry.overrides, under_way)
 
 
 def rollback(context: Context) -> Deployment:
@@ -70,13 +70,13 @@ def rollback(context: Context) -> Deployment:
 
     Raises as `deploy`, and when there was none.
     """
-    with attempt(context, "rollback") as made:
+    with attempt(context, "rollback") as under_way:
         known = context.ledger.state()
         if known.previous is None or known.deployed is None:
             raise TerminalError(
                 "there is no version before the present one", "./scripts/pipeline flow deploy --revision REV"
             )
-        return _again(context, known.previous, known.deployed.overrides, made)
+        return _again(context, known.previous, known.deployed.overrides, under_way)
 
 
 @dataclass(frozen=True)
@@ -100,38 +100,38 @@ class _Permission:
             self.context.report(f"saved what was changed on the canvas: {edit}")
 
 
-def _bring(context: Context, wanted: DesiredState, made: Attempt) -> Deployment:
+def _bring(context: Context, wanted: DesiredState, under_way: Attempt) -> Deployment:
     ledger, nifi = context.ledger, local_nifi.of(context)
     if ledger.state().unfinished:
         nifi.awake(_START)  # its deploy may have ended while NiFi was stopped
     refuse_lost(context)
     refuse_unfit(context, wanted.version)
-    permission = _Permission(context, made, wanted.version)
+    permission = _Permission(context, under_way, wanted.version)
     permission.may_replace()
     before = seals.keep(context, wanted)
-    done = deploys.deploy(wanted, nifi, ledger, permission, context.report, what=made.what, secrets=before)
+    done = deploys.deploy(wanted, nifi, ledger, permission, context.report, what=under_way.what, secrets=before)
     known = ledger.state()
     entries = [entry for entry in (known.deployed, known.previous) if entry is not None]
     version.prune(context.folder, [Version(entry.version, entry.code, context.folder) for entry in entries])
     return done
 
 
-def _again(context: Context, entry: Deployed, overrides: Mapping[str, str], made: Attempt) -> Deployment:
+def _again(context: Context, entry: Deployed, overrides: Mapping[str, str], under_way: Attempt) -> Deployment:
     """Bring back what the ledger knows, with its values but these."""
-    made.version = entry.version
+    under_way.version = entry.version
     wanted = desired.from_ledger(context, entry, _restored(context, entry), overrides)
-    done = _bring(context, wanted, made)
+    done = _bring(context, wanted, under_way)
     if not done.changes:  # a guard has to know that it was tried, and that it mends nothing
-        context.ledger.note_done(made.what, hold.whoever(), entry.version, "nothing to change")
+        context.ledger.note_done(under_way.what, hold.whoever(), entry.version, "nothing to change")
     return done
 
 
 def _restored(context: Context, entry: Deployed) -> Version:
     """A stored version, made anew from its sources where the files that NiFi loads were changed."""
-    made = state.stored(context, entry)
-    changed = version.changed_files(made)
+    kept = state.stored(context, entry)
+    changed = version.changed_files(kept)
     if not changed:
-        return made
+        return kept
     for revision in (None, entry.commit):
         with suppress(TerminalError), _files(context.pipeline, revision) as files:
             if version.name_of(files) == entry.version:
