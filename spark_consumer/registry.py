@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import TypeVar
 
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
@@ -72,9 +73,10 @@ def registered_id(url: str, subject: str, schema: str) -> int:
 
     Raises TerminalError if it isn't registered there, TransientError when the registry is away.
     """
-    found = _Registry(url).ask(
-        f"a schema of {subject}", lambda client: client.lookup_schema(subject, Schema(schema, "AVRO"))
-    )
+    with closing(_Registry(url)) as registry:
+        found = registry.ask(
+            f"a schema of {subject}", lambda client: client.lookup_schema(subject, Schema(schema, "AVRO"))
+        )
     if found is None or found.schema_id is None:
         raise TerminalError(f"the registry has no such schema under {subject}", "deploy the schemas first")
     return found.schema_id
@@ -101,6 +103,9 @@ class _Registry:
     def ask(self, what: str, question: Callable[[SchemaRegistryClient], T]) -> T | None:
         """The answer; None when the registry knows nothing of the kind. what: what is asked for, for errors."""
         return _retrying(self._ask, what, question)
+
+    def close(self) -> None:
+        self._client.close()
 
     def _ask(self, what: str, question: Callable[[SchemaRegistryClient], T]) -> T | None:
         try:
