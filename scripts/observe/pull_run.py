@@ -44,13 +44,14 @@ class PullRun:
 def read(address: NiFi, pipeline: Pipeline) -> PullRun:
     """Raises PipelineError when NiFi does not answer or refuses, TransientError when the flow is not deployed."""
     with connection.connected(address):
-        return _on_canvas(pipeline.name)
+        return on_canvas(pipeline)
 
 
-def _on_canvas(name: str) -> PullRun:
-    group = canvas.find_group(name)
+def on_canvas(pipeline: Pipeline) -> PullRun:
+    """The same of a NiFi that is connected already, see `connection.connected`; a deploy looks again and again."""
+    group = canvas.find_group(pipeline.name)
     if group is None:
-        raise TransientError(f"NiFi has no flow {name!r} on its canvas", "run ./scripts/run")
+        raise TransientError(f"NiFi has no flow {pipeline.name!r} on its canvas", "run ./scripts/run")
     status = nifi.FlowApi().get_process_group_status(group, recursive=True).process_group_status
     snapshot = status.aggregate_snapshot
     queued = {

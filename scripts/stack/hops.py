@@ -1,16 +1,16 @@
 """What the monitor and the place of a deploy still take from here; see scripts/observe."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import requests
 from confluent_kafka import Message
 
 from nifi_flows.pipeline import USERS
-from scripts.observe import consumer, records, topics
+from scripts.observe import consumer, pull_run, records, topics
 from scripts.observe.pull_run import Cursor as Cursor
 from scripts.observe.pull_run import PullRun as Flow
-from scripts.observe.pull_run import _on_canvas as flow
 from scripts.observe.pull_run import at_rest as at_rest
 from scripts.observe.pull_run import describe as describe
 from scripts.observe.topics import Position
@@ -18,6 +18,10 @@ from scripts.observe.topics import length as length
 from scripts.stack.settings import Settings
 
 __all__ = ["Cursor", "Decoder", "Flow", "at_rest", "describe", "flow", "length", "positions", "read"]
+
+
+def flow(name: str) -> Flow:
+    return pull_run.on_canvas(replace(USERS, name=name))
 
 
 def positions(settings: Settings) -> dict[int, Position]:
