@@ -12,7 +12,8 @@ from scripts.stack.settings import Settings
 if TYPE_CHECKING:  # imported when something is asked: it takes half a second, and most commands ask nothing
     from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
-_SECONDS = 20.0
+_SECONDS = 20.0  # for each step of an answer
+_SCHEMA_SECONDS = 10.0  # where only a schema is read
 _REMEDY = "see ./scripts/pipeline logs registry"
 
 T = TypeVar("T")
@@ -49,12 +50,9 @@ def register(settings: Settings, subject: str, schema: str) -> int:
         return client.register_schema(subject, _avro(schema))
 
 
-def schema(settings: Settings, schema_id: int, seconds: float = 10.0) -> str | None:
-    """The Avro JSON of an id, None when the registry knows no such id.
-
-    Raises TransientError when the registry does not answer, each step of it within so many seconds.
-    """
-    with _client(settings, f"schema {schema_id}", seconds) as client:
+def schema(settings: Settings, schema_id: int) -> str | None:
+    """The Avro JSON of an id, None for an unknown one. Raises TransientError when the registry does not answer."""
+    with _client(settings, f"schema {schema_id}", _SCHEMA_SECONDS) as client:
         found = _known(lambda: client.get_schema(schema_id))
     return None if found is None else found.schema_str
 

@@ -76,7 +76,7 @@ def test_every_module_has_its_floor() -> None:
 
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_nobody_imports_from_above(name: str) -> None:
-    own = None if name == "scripts.stack.hops" else floor(name)  # until nobody takes anything from there
+    own = floor(name)
     for asked in GRAPH[name]:
         other = floor(asked)
         if own is not None and other is not None:
