@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from spark_consumer.table_name import CREATED_USERS
+from spark_consumer.table_name import CREATED_USERS, TableName
 
 _TREE = Path(__file__).parent.parent
 _FLOWS = "nifi_flows"
@@ -66,6 +66,11 @@ class Pipeline:
     def lint(self) -> Path:
         """How the flow is linted."""
         return self.folder / "lint.toml"
+
+    @property
+    def table_name(self) -> TableName:
+        """The table with its keyspace; str() is how CQL names it."""
+        return TableName(self.keyspace, self.table)
 
     @property
     def dead_letters(self) -> str:

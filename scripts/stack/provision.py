@@ -12,15 +12,14 @@ def provision(stack: Stack, pipeline: Pipeline) -> None:
     Later schemas come with the version of the flow that needs them.
     """
     from spark_consumer.table import create_keyspace, create_table  # with Cassandra's driver
-    from spark_consumer.table_name import TableName
 
     subjects = schema_registry.subjects(stack.settings)
-    for topic, made in pipeline.topics.items():
-        if subject(topic) not in subjects:
-            schema_registry.register(stack.settings, subject(topic), made.contract.read_text())
+    for name, topic in pipeline.topics.items():
+        if subject(name) not in subjects:
+            schema_registry.register(stack.settings, subject(name), topic.contract.read_text())
     kafka.create_topics(stack.settings, pipeline.topics)
+    table = pipeline.table_name
     with cassandra.session(stack.settings, stack.credentials, admin=True) as session:
-        table = TableName(pipeline.keyspace, pipeline.table)
         create_keyspace(session, table)
         create_table(session, table)
         cassandra.grant(session, table.keyspace)
