@@ -51,10 +51,10 @@ def misbehave(
     next attempt; attempts are counted from this command on. Which users are broken depends on seed and place alone.
     A single request fails by asking for it: curl 'http://127.0.0.1:8000/api/?fault=500'.
     """
-    told = parse(rates)
+    wanted = parse(rates)
     settings = _configured()
-    embedded.misbehave(settings, told)
-    console.out.print(f"The source now does wrong: {_words(told) or 'nothing'}{_when(settings)}", markup=False)
+    embedded.misbehave(settings, wanted)
+    console.out.print(f"The source now does wrong: {_words(wanted) or 'nothing'}{_when(settings)}", markup=False)
 
 
 @app.command()
@@ -86,7 +86,7 @@ def parse(assignments: Sequence[str]) -> Behaviour:
         raise TerminalError(str(error), _LISTED) from None
 
 
-def describe(address: str, told: Behaviour, stats: dict[str, Any] | None) -> dict[str, Any]:
+def describe(address: str, behaviour: Behaviour, stats: dict[str, Any] | None) -> dict[str, Any]:
     """Everything there is to show. Rates are parts of 1; counts are since the source's start, None when it is down."""
     given = stats["faults"] if stats else {}
     return {
@@ -95,12 +95,12 @@ def describe(address: str, told: Behaviour, stats: dict[str, Any] | None) -> dic
         "pages": stats and stats["pages"],
         "users": stats and stats["users"],
         "faults": {
-            name: {"rate": told.faults.get(name, 0.0), "given": given.get(name), "answer": what}
+            name: {"rate": behaviour.faults.get(name, 0.0), "given": given.get(name), "answer": what}
             for name, what in FAULTS.items()
         },
-        "invalid_share": told.invalid_share,
+        "invalid_share": behaviour.invalid_share,
         "invalid": {
-            kind: {"rate": told.invalid.get(kind, 0.0), "reasons": reasons} for kind, reasons in REASONS.items()
+            kind: {"rate": behaviour.invalid.get(kind, 0.0), "reasons": reasons} for kind, reasons in REASONS.items()
         },
     }
 
@@ -126,12 +126,12 @@ def _percent(rate: float) -> str:
     return f"{rate * 100:.3g} %" if rate else ""
 
 
-def _words(told: Behaviour) -> str:
+def _words(behaviour: Behaviour) -> str:
     """A behaviour as one would type it."""
     rates = {
-        **told.faults,
-        _ANY: told.invalid_share,
-        **{f"{_KIND}{kind}": rate for kind, rate in told.invalid.items()},
+        **behaviour.faults,
+        _ANY: behaviour.invalid_share,
+        **{f"{_KIND}{kind}": rate for kind, rate in behaviour.invalid.items()},
     }
     return " ".join(f"{name}={rate:g}" for name, rate in rates.items() if rate)
 

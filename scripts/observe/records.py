@@ -203,8 +203,8 @@ def _reasons(messages: Iterable[Message], decoder: Decoder) -> tuple[int, dict[s
 
 def reasons_of(letter: Record) -> set[str]:
     """The reason codes of a dead letter; one for what is none."""
-    told = letter.get("reasons")
-    return {str(reason) for reason in told} if told and isinstance(told, list) else {"not_readable"}
+    reasons = letter.get("reasons")
+    return {str(reason) for reason in reasons} if reasons and isinstance(reasons, list) else {"not_readable"}
 
 
 def _fetched(receipts: Iterable[Message], decoder: Decoder) -> int:

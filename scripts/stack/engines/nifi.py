@@ -70,7 +70,7 @@ class _StandardNar:
                 entry = zipfile.ZipInfo(f"META-INF/bundled-dependencies/{file.name}", _EPOCH)
                 nar.writestr(entry, file.read_bytes())
 
-    def made(self, artifacts: Sequence[Artifact]) -> Mapping[str, int | None]:
+    def contents(self, artifacts: Sequence[Artifact]) -> Mapping[str, int | None]:
         return {self._path(_standard_version(artifact.name for artifact in artifacts)): None}
 
     def _path(self, version: str) -> str:
@@ -132,13 +132,13 @@ ARTIFACTS = (
             more=":nar",
         ),
         Linked("nifi"),
-        alone=True,
+        transitive=False,
     ),
     Artifacts(
         "python",
         _nifi("nifi-python-framework", "nifi-python-extension-api", more=":jar"),
         Unzipped({"framework/": _FRAMEWORK, "nifiapi/": f"{_API}/nifiapi"}, expected=[_FRAMEWORK, _API]),
-        alone=True,
+        transitive=False,
     ),
     Artifacts(
         "standard-nar",
