@@ -26,7 +26,7 @@ app = typer.Typer(name="source", invoke_without_command=True)
 def source(context: typer.Context, output: console.OutputOption = console.Output.text) -> None:
     """Show what the embedded source does wrong, how often, and what else it can; tell it to misbehave or behave."""
     if context.invoked_subcommand is None:
-        settings = _configured()
+        settings = _settings()
         shown = describe(embedded.address(settings), embedded.behaviour(settings), embedded.stats(settings))
         if output == console.Output.json:
             console.print_json(shown)
@@ -52,7 +52,7 @@ def misbehave(
     A single request fails by asking for it: curl 'http://127.0.0.1:8000/api/?fault=500'.
     """
     wanted = parse(rates)
-    settings = _configured()
+    settings = _settings()
     embedded.misbehave(settings, wanted)
     console.out.print(f"The source now does wrong: {_words(wanted) or 'nothing'}{_when(settings)}", markup=False)
 
@@ -60,7 +60,7 @@ def misbehave(
 @app.command()
 def behave() -> None:
     """Do nothing wrong any more: no fault, no broken user."""
-    settings = _configured()
+    settings = _settings()
     embedded.misbehave(settings, Behaviour())
     console.out.print(f"The source now does nothing wrong{_when(settings)}", markup=False)
 
@@ -136,7 +136,7 @@ def _words(behaviour: Behaviour) -> str:
     return " ".join(f"{name}={rate:g}" for name, rate in rates.items() if rate)
 
 
-def _configured() -> Settings:
+def _settings() -> Settings:
     """Raises TransientError when no stack has been set up in this home, where nobody would read a behaviour."""
     settings = configuration.load()
     if not (settings.conf / "supervisord.conf").exists():

@@ -48,11 +48,11 @@ def examine(settings: Settings, pipeline: Pipeline) -> list[Finding]:
     logging.getLogger("cassandra").setLevel(logging.CRITICAL)
     deadline = time.monotonic() + _PATIENCE
     described = describe(settings)
-    known, wrong = _credentials(settings)
+    login, wrong = _credentials(settings)
     found, running_findings = _supervised(settings, [engine.name for engine in described])
     chains = [*_machine(settings, found), *_files(settings, deadline)]
     if found.running:
-        chains += _stack(settings, known, pipeline, found, described)
+        chains += _stack(settings, login, pipeline, found, described)
     listed = [*findings(chains, deadline - time.monotonic()), *wrong, *running_findings]
     return sorted(listed, key=lambda finding: _AREAS.index(finding.area))
 
@@ -116,12 +116,12 @@ def _files(settings: Settings, deadline: float) -> list[Chain]:
 
 def _stack(
     settings: Settings,
-    known: Credentials | None,
+    login: Credentials | None,
     pipeline: Pipeline,
     found: Supervised,
     described: Sequence[Engine],
 ) -> list[Chain]:
-    asks = running.asks(described, known, _ANSWER)
+    asks = running.asks(described, login, _ANSWER)
     lag = Step("lag", lambda: consumer.watch(settings, pipeline, _WATCHED, _ANSWER))
     letters = Step("dead letters", lambda: records.summarise_letters(settings, pipeline, _LETTERS))
     behind: dict[str, list[Check[Any]]] = {
@@ -130,8 +130,8 @@ def _stack(
             Check("dead letters", letters, partial(topics.check_dead_letters, pipeline=pipeline)),
         ],
     }
-    if known:
-        shown = Step("flow", partial(canvas.read, nifi_of(settings, known), pipeline))
+    if login:
+        shown = Step("flow", partial(canvas.read, nifi_of(settings, login), pipeline))
         behind["nifi"] = [Check("flow", shown, partial(flow.check_flow, pipeline=pipeline))]
     chains: list[Chain] = [
         [_answer(engine, asks[engine.name], found.processes.get(engine.name)), *behind.get(engine.name, [])]

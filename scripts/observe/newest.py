@@ -41,7 +41,7 @@ class Newest:
 
 @dataclass(frozen=True)
 class Identity:
-    """Of a record, what tells its row."""
+    """What of a record identifies its row, and the version of it. id: the row's key."""
 
     id: UUID
     event_time: datetime

@@ -400,7 +400,7 @@ def _unwritable(error: OSError, cache: Path) -> TerminalError:
 
 @contextmanager
 def _display(total: int) -> Iterator[Callable[[int], None]]:
-    """A function to be told the bytes that are there: it moves a bar, or prints a line now and then into a log."""
+    """A function that takes the bytes that are there: it moves a bar, or prints a line now and then into a log."""
     title = "Fetching the engines"
     if sys.stderr.isatty():
         columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from nifi_flows.errors import TransientError
 from nifi_flows.files import write_private
 from scripts.stack.credentials import Credentials
-from scripts.stack.engine import Configuration, Engine, Launch, Local, known
+from scripts.stack.engine import Configuration, Engine, Launch, Local, required
 from scripts.stack.http import Deadline, cause
 from scripts.stack.layout import Artifacts, Linked
 from scripts.stack.settings import LOOPBACK, Port, Settings
@@ -239,7 +239,7 @@ def write_cqlshrc(settings: Settings, credentials: Credentials) -> None:
 
 
 def _ask(settings: Settings, credentials: Credentials | None, patience: float) -> str:
-    deadline, password = Deadline(patience), known(credentials).cassandra_password
+    deadline, password = Deadline(patience), required(credentials).cassandra_password
     _speaks_cql(settings.port(PORT), deadline)
     logging.getLogger("cassandra").setLevel(logging.CRITICAL)  # what it meets is in the error
     with _connect(settings, ROLE, password, deadline.left()) as opened:

@@ -14,7 +14,7 @@ from typing import Any
 
 from nifi_flows.errors import TerminalError
 from scripts.stack.credentials import ADMIN_IDENTITY, Credentials
-from scripts.stack.engine import QUICK_START, Configuration, Engine, Launch, Local, known
+from scripts.stack.engine import QUICK_START, Configuration, Engine, Launch, Local, required
 from scripts.stack.http import Deadline
 from scripts.stack.layout import Artifacts, Installed, Linked, Unzipped
 from scripts.stack.lock import Artifact
@@ -216,7 +216,7 @@ def configure(local: Local) -> Configuration:
 
 def ask(settings: Settings, credentials: Credentials | None, patience: float) -> str:
     """What NiFi says of itself. Raises as `http.get_json` does while it does not answer, or not for the flow."""
-    deadline, own = Deadline(patience), known(credentials)
+    deadline, own = Deadline(patience), required(credentials)
     login = {"cert": (str(own.admin_certificate), str(own.admin_key)), "verify": str(own.ca)}
 
     def get(what: str) -> Any:

@@ -22,7 +22,7 @@ from scripts.stack import machine as resources
 from scripts.stack.engines import describe, kafka
 from scripts.stack.machine import Memory
 from scripts.stack.settings import Settings
-from tests.unit.doctor.told import GIB, OK, severities
+from tests.unit.doctor.severities import GIB, OK, severities
 
 
 def room(folder: Path) -> Disk:

@@ -12,7 +12,7 @@ from scripts.observe import engines as running
 from scripts.observe.engines import Exit, Process, Supervised
 from scripts.stack.launch import boot_id
 from scripts.stack.settings import Settings
-from tests.unit.doctor.told import OK, PROBLEM, WARNING, severities
+from tests.unit.doctor.severities import OK, PROBLEM, WARNING, severities
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from scripts.observe.canvas import Bulletin, Canvas, Queue
 from scripts.observe.consumer import ConsumerProgress
 from scripts.observe.records import LettersSummary
 from scripts.observe.topics import Position
-from tests.unit.doctor.told import OK, PROBLEM, WARNING, severities
+from tests.unit.doctor.severities import OK, PROBLEM, WARNING, severities
 
 
 def canvas(**changed: Any) -> Canvas:

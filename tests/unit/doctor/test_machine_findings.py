@@ -20,7 +20,7 @@ from scripts.stack import credentials
 from scripts.stack.engines import registry
 from scripts.stack.machine import Memory
 from scripts.stack.settings import Settings
-from tests.unit.doctor.told import GIB, MIB, OK, PROBLEM, WARNING, severities
+from tests.unit.doctor.severities import GIB, MIB, OK, PROBLEM, WARNING, severities
 
 LOCK = """\
 Has_Dots.and-more==1.0 \\
