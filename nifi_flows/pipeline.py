@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spark_consumer import users
-from spark_consumer.names import dead_letter_topic
+from spark_consumer.names import TableName, dead_letter_topic
 
 _TREE = Path(__file__).parent.parent
 FLOWS = "nifi_flows"  # folder of all flows in the tree
@@ -67,6 +67,11 @@ class Pipeline:
     def lint(self) -> Path:
         """How the flow is linted."""
         return self.folder / "lint.toml"
+
+    @property
+    def table_name(self) -> TableName:
+        """The table with its keyspace; str() is how CQL names it."""
+        return TableName(self.keyspace, self.table)
 
     @property
     def dead_letters(self) -> str:

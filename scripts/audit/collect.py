@@ -19,9 +19,9 @@ _SETTLE = 60  # seconds that records under way get to arrive
 def collect(settings: Settings, pipeline: Pipeline) -> Audit:
     """Audit the pipeline. Raises TransientError when an engine does not answer or records stay under way."""
     Supervisor(settings).require()
-    made = credentials.require(settings.secrets)
-    nifi = nifi_of(settings, made)
-    with cassandra.session(settings, made) as session:
+    login = credentials.require(settings.secrets)
+    nifi = nifi_of(settings, login)
+    with cassandra.session(settings, login) as session:
         settle(settings, nifi, pipeline)
         return audit(
             pull_run.read(nifi, pipeline),

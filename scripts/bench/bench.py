@@ -70,10 +70,10 @@ class Benchmark:
         return self.pipeline.median.rate / self.baseline.median.rate
 
 
-def check_free(made: Stack, pipeline: Pipeline) -> None:
+def check_free(stack: Stack, pipeline: Pipeline) -> None:
     """Raise TransientError unless every engine answers and nothing is under way: it would be measured, too."""
-    needed = [engine for engine in made.engines if not engine.optional]
-    asks = engines.asks(needed, made.credentials, _ANSWER)
+    needed = [engine for engine in stack.engines if not engine.optional]
+    asks = engines.asks(needed, stack.credentials, _ANSWER)
     read = gather([[asked] for asked in asks.values()], _PATIENCE)
     for engine in needed:
         answer = read.of(asks[engine.name])
@@ -83,7 +83,7 @@ def check_free(made: Stack, pipeline: Pipeline) -> None:
                 f"{engine.title} is not ready: {why}",
                 "./scripts/run brings the stack up; ./scripts/pipeline doctor says what is wrong",
             )
-    found, lag = pull_run.read(made.nifi, pipeline), consumer.lag(made.settings, pipeline)
+    found, lag = pull_run.read(stack.nifi, pipeline), consumer.lag(stack.settings, pipeline)
     if not pull_run.at_rest(found) or lag:
         raise TransientError(
             f"the stack is busy: {pull_run.describe(found)}, {lag} frames not yet consumed",
@@ -91,28 +91,28 @@ def check_free(made: Stack, pipeline: Pipeline) -> None:
         )
 
 
-def run(made: Stack, pipeline: Pipeline, conditions: Conditions, say: Say) -> Benchmark:
+def run(stack: Stack, pipeline: Pipeline, conditions: Conditions, say: Say) -> Benchmark:
     """Measure everything. Raises TransientError when the stack is not ready, is busy or fails on the way.
 
     The flow gets its parameters back and the consumer runs again, however it ends; the users that were pulled stay.
     """
-    check_free(made, pipeline)
+    check_free(stack, pipeline)
     load = os.getloadavg()[0]
     begun = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    with tempfile.TemporaryDirectory() as folder, cassandra.session(made.settings, made.credentials) as session:
+    with tempfile.TemporaryDirectory() as folder, cassandra.session(stack.settings, stack.credentials) as session:
         log = Path(folder) / "answered"
-        with contenders.airflow_left_out(made), contenders.source(made, log) as (url, pid):
-            before = _overrides(made, pipeline)
+        with contenders.airflow_left_out(stack), contenders.source(stack, log) as (url, pid):
+            before = _overrides(stack, pipeline)
             try:
-                ours = _measured(contenders.Ours(made, pipeline, url, pid), made, session, log, conditions, say)
+                ours = _measured(contenders.Ours(stack, pipeline, url, pid), stack, session, log, conditions, say)
                 say("audit")
-                audited = collect(made.settings, pipeline)
-                with contenders.baseline(made, pipeline, session, url, pid) as plain:
-                    theirs = _measured(plain, made, session, log, conditions, say)
+                audited = collect(stack.settings, pipeline)
+                with contenders.baseline(stack, pipeline, session, url, pid) as plain:
+                    theirs = _measured(plain, stack, session, log, conditions, say)
                 say("ceilings")
-                ceilings = _ceilings(made, pipeline, session, url, conditions)
+                ceilings = _ceilings(stack, pipeline, session, url, conditions)
             finally:
-                _restore(made, pipeline, before)
+                _restore(stack, pipeline, before)
     return Benchmark(
         commit(),
         begun,
@@ -128,12 +128,12 @@ def run(made: Stack, pipeline: Pipeline, conditions: Conditions, say: Say) -> Be
 
 
 def _measured(
-    contender: Contender, made: Stack, session: Session, log: Path, conditions: Conditions, say: Say
+    contender: Contender, stack: Stack, session: Session, log: Path, conditions: Conditions, say: Say
 ) -> Result:
     seed = f"{contender.name}-{int(time.time())}"
 
     def pulled(name: str, pages: int) -> Throughput:
-        return throughput(contender, made.settings, session, log, f"{seed}-{name}", pages, conditions.page)
+        return throughput(contender, stack.settings, session, log, f"{seed}-{name}", pages, conditions.page)
 
     say(f"{contender.name}: warming up with {conditions.warm_up:,} users")
     pulled("warm", conditions.warm_up // conditions.page)
@@ -147,24 +147,24 @@ def _measured(
     return Result(runs, late)
 
 
-def _overrides(made: Stack, pipeline: Pipeline) -> dict[str, str]:
-    deployed = state.deployed(Context(made.settings, pipeline))
+def _overrides(stack: Stack, pipeline: Pipeline) -> dict[str, str]:
+    deployed = state.deployed(Context(stack.settings, pipeline))
     assert deployed  # check_free has seen it
     return dict(deployed.overrides)
 
 
-def _restore(made: Stack, pipeline: Pipeline, before: dict[str, str]) -> None:
+def _restore(stack: Stack, pipeline: Pipeline, before: dict[str, str]) -> None:
     """Give the flow back what it pulled before. To NiFi that is another run: it pulls those pages once more."""
-    overrides = {**dict.fromkeys(_overrides(made, pipeline)), **before}
-    service.deploy(Context(made.settings, pipeline), overrides=overrides)
+    overrides = {**dict.fromkeys(_overrides(stack, pipeline)), **before}
+    service.deploy(Context(stack.settings, pipeline), overrides=overrides)
 
 
-def _ceilings(made: Stack, pipeline: Pipeline, session: Session, url: str, conditions: Conditions) -> dict[str, float]:
+def _ceilings(stack: Stack, pipeline: Pipeline, session: Session, url: str, conditions: Conditions) -> dict[str, float]:
     """users/s of: the source alone, publishing to Kafka alone, Spark's append alone."""
     return {
         "source answers": _source_alone(url, conditions),
-        "Python publishes to Kafka": _publish_alone(made, pipeline, conditions),
-        "Spark appends to Cassandra": _append_alone(made, pipeline, session, conditions),
+        "Python publishes to Kafka": _publish_alone(stack, pipeline, conditions),
+        "Spark appends to Cassandra": _append_alone(stack, pipeline, session, conditions),
     }
 
 
@@ -177,10 +177,12 @@ def _source_alone(url: str, conditions: Conditions) -> float:
         return conditions.users / (time.monotonic() - begun)
 
 
-def _publish_alone(made: Stack, pipeline: Pipeline, conditions: Conditions) -> float:
-    producer = Producer({"bootstrap.servers": kafka.address(made.settings), "compression.type": "lz4", "linger.ms": 10})
+def _publish_alone(stack: Stack, pipeline: Pipeline, conditions: Conditions) -> float:
+    producer = Producer(
+        {"bootstrap.servers": kafka.address(stack.settings), "compression.type": "lz4", "linger.ms": 10}
+    )
     frames = [os.urandom(_FRAME // 2).hex().encode() for _ in range(conditions.page)]
-    with contenders.topic(made, pipeline) as topic:
+    with contenders.topic(stack, pipeline) as topic:
         begun = time.monotonic()
         for _ in range(conditions.pages):
             for frame in frames:
@@ -190,12 +192,12 @@ def _publish_alone(made: Stack, pipeline: Pipeline, conditions: Conditions) -> f
     return conditions.users / taken
 
 
-def _append_alone(made: Stack, pipeline: Pipeline, session: Session, conditions: Conditions) -> float:
-    with contenders.spark_free(made), contenders.table(session, pipeline) as table:
+def _append_alone(stack: Stack, pipeline: Pipeline, session: Session, conditions: Conditions) -> float:
+    with contenders.spark_free(stack), contenders.table(session, pipeline) as table:
         done = subprocess.run(
             [sys.executable, "-m", "scripts.bench.baseline.append", table, str(conditions.users), str(conditions.runs)],
             cwd=ROOT,
-            env={**os.environ, **contenders.consumer_environment(made, pipeline)},
+            env={**os.environ, **contenders.consumer_environment(stack, pipeline)},
             capture_output=True,
             check=False,
         )

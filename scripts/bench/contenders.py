@@ -23,10 +23,10 @@ from scripts.audit.collect import settle
 from scripts.bootstrap import ROOT
 from scripts.deployment import service
 from scripts.deployment.context import Context
-from scripts.stack import schema_registry, stack
+from scripts.stack import schema_registry
 from scripts.stack.engines import kafka
 from scripts.stack.settings import LOOPBACK
-from scripts.stack.stack import Stack
+from scripts.stack.stack import Stack, configuration, wait_ready
 from spark_consumer.names import subject
 
 Dead = Callable[[], str | None]  # why no more rows will come, or None
@@ -64,7 +64,7 @@ class Contender(Protocol):
 class Ours:
     """This project: NiFi's flow and the consumer, as they are deployed."""
 
-    made: Stack
+    stack: Stack
     pipeline: Pipeline
     source: str
     source_pid: int
@@ -72,7 +72,7 @@ class Ours:
 
     @property
     def table(self) -> str:
-        return f"{self.pipeline.keyspace}.{self.pipeline.table}"
+        return str(self.pipeline.table_name)
 
     @property
     def topic(self) -> str:
@@ -87,22 +87,22 @@ class Ours:
             "run.page.size": str(size),
             "run.interval": f"{round(interval * 1000)} ms",
         }
-        service.deploy(Context(self.made.settings, self.pipeline), overrides=wanted)
+        service.deploy(Context(self.stack.settings, self.pipeline), overrides=wanted)
         return lambda: None
 
     def groups(self) -> dict[str, int]:
-        engines = {e.name: self.made.supervisor.pid(e.name) for e in self.made.engines if e.name != "source"}
+        engines = {e.name: self.stack.supervisor.pid(e.name) for e in self.stack.engines if e.name != "source"}
         return {"source": self.source_pid, **engines}
 
     def settled(self) -> None:
-        settle(self.made.settings, self.made.nifi, self.pipeline)
+        settle(self.stack.settings, self.stack.nifi, self.pipeline)
 
 
 @dataclass
 class Baseline:
     """One Python process and a bare Spark job, on the same Kafka, registry, Spark and Cassandra."""
 
-    made: Stack
+    stack: Stack
     pipeline: Pipeline
     source: str
     source_pid: int
@@ -120,13 +120,13 @@ class Baseline:
             "pages": pages,
             "size": size,
             "interval": interval,
-            "brokers": kafka.address(self.made.settings),
+            "brokers": kafka.address(self.stack.settings),
             "topic": self.topic,
-            "schema_id": schema_registry.register(self.made.settings, subject(self.pipeline.topic), schema),
+            "schema_id": schema_registry.register(self.stack.settings, subject(self.pipeline.topic), schema),
             "schema": schema,
         }
         self.settled()
-        producer = _python("scripts.bench.baseline.producer", [], {}, self.made, stdin=subprocess.PIPE)
+        producer = _python("scripts.bench.baseline.producer", [], {}, self.stack, stdin=subprocess.PIPE)
         assert producer.stdin
         producer.stdin.write(json.dumps(job).encode() + b"\n")
         producer.stdin.flush()
@@ -144,7 +144,7 @@ class Baseline:
         return {
             "source": self.source_pid,
             "producer": self.producer.pid if self.producer else 0,
-            **{engine: self.made.supervisor.pid(engine) for engine in engines},
+            **{engine: self.stack.supervisor.pid(engine) for engine in engines},
             "consumer": self.consumer.pid,
         }
 
@@ -160,48 +160,47 @@ class Baseline:
 
 
 @contextmanager
-def airflow_left_out(made: Stack) -> Iterator[None]:
+def airflow_left_out(stack: Stack) -> Iterator[None]:
     """What watches the pipeline takes CPU that is no contender's, and would find the consumer standing still."""
-    running = [e.name for e in made.engines if e.optional and made.supervisor.state(e.name) == "RUNNING"]
+    running = [e.name for e in stack.engines if e.optional and stack.supervisor.state(e.name) == "RUNNING"]
     for name in running:
-        made.supervisor.stop_engine(name)
+        stack.supervisor.stop_engine(name)
     try:
         yield
     finally:
         for name in running:
-            made.supervisor.start_engine(name)
+            stack.supervisor.start_engine(name)
 
 
 @contextmanager
-def baseline(made: Stack, pipeline: Pipeline, session: Session, source: str, source_pid: int) -> Iterator[Baseline]:
+def baseline(stack: Stack, pipeline: Pipeline, session: Session, source: str, source_pid: int) -> Iterator[Baseline]:
     """The baseline with a topic and a table of its own; the pipeline's consumer makes room for it and comes back."""
     with (
-        spark_free(made),
+        spark_free(stack),
         tempfile.TemporaryDirectory() as checkpoint,
-        topic(made, pipeline) as own,
+        topic(stack, pipeline) as own,
         table(session, pipeline) as rows,
     ):
         arguments = [own, rows, checkpoint, _schema(pipeline)]
-        consumer = _python("scripts.bench.baseline.consumer", arguments, consumer_environment(made, pipeline), made)
-        plain = Baseline(made, pipeline, source, source_pid, consumer, own, rows)
+        consumer = _python("scripts.bench.baseline.consumer", arguments, consumer_environment(stack, pipeline), stack)
+        plain = Baseline(stack, pipeline, source, source_pid, consumer, own, rows)
         try:
-            _wait_for_stream(made, consumer)
+            _wait_for_stream(stack, consumer)
             yield plain
         finally:
             plain.end()
 
 
 @contextmanager
-def topic(made: Stack, pipeline: Pipeline) -> Iterator[str]:
+def topic(stack: Stack, pipeline: Pipeline) -> Iterator[str]:
     """A topic such as that of the pipeline's records, deleted at the end; yields its name."""
     name = f"bench_{int(time.time())}"
-    kafka.create_topics(made.settings, {name: pipeline.topics[pipeline.topic]})
+    kafka.create_topics(stack.settings, {name: pipeline.topics[pipeline.topic]})
     try:
         yield name
     finally:
-        admin = AdminClient(
-            {"bootstrap.servers": kafka.address(made.settings), "log_level": 0}
-        )  # it has to outlive its futures
+        # The client has to outlive its futures.
+        admin = AdminClient({"bootstrap.servers": kafka.address(stack.settings), "log_level": 0})
         for future in admin.delete_topics([name]).values():
             future.result()
 
@@ -223,24 +222,24 @@ def _schema(pipeline: Pipeline) -> str:
 
 
 @contextmanager
-def spark_free(made: Stack) -> Iterator[None]:
+def spark_free(stack: Stack) -> Iterator[None]:
     """Without the pipeline's consumer, which takes every core of the Spark worker."""
-    made.supervisor.stop_engine("consumer")
+    stack.supervisor.stop_engine("consumer")
     try:
         yield
     finally:
-        made.supervisor.start_engine("consumer")
-        stack.wait_ready(made, ["consumer"], lambda engine, state: None)
+        stack.supervisor.start_engine("consumer")
+        wait_ready(stack, ["consumer"], lambda engine, state: None)
 
 
-def consumer_environment(made: Stack, pipeline: Pipeline) -> dict[str, str]:
-    return dict(stack.configuration(made, pipeline).launches["consumer"].environment)
+def consumer_environment(stack: Stack, pipeline: Pipeline) -> dict[str, str]:
+    return dict(configuration(stack, pipeline).launches["consumer"].environment)
 
 
 def _python(
-    module: str, arguments: list[str], environment: dict[str, str], made: Stack, stdin: int = subprocess.DEVNULL
+    module: str, arguments: list[str], environment: dict[str, str], stack: Stack, stdin: int = subprocess.DEVNULL
 ) -> "subprocess.Popen[bytes]":
-    log = made.settings.logs / f"{module.rpartition('.')[2]}-bench.log"
+    log = stack.settings.logs / f"{module.rpartition('.')[2]}-bench.log"
     with open(log, "ab") as file:
         return subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
@@ -263,16 +262,17 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
-def _wait_for_stream(made: Stack, consumer: "subprocess.Popen[bytes]") -> None:
+def _wait_for_stream(stack: Stack, consumer: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         if consumer.poll() is not None:
             raise TerminalError(
                 f"the baseline's Spark job ended with {consumer.returncode}",
-                f"read {made.settings.logs}/consumer-bench.log",
+                f"read {stack.settings.logs}/consumer-bench.log",
             )
         try:
-            made.engine("consumer").ask(made.credentials, _ANSWER)  # it shows itself where the pipeline's consumer does
+            # It shows itself where the pipeline's consumer does.
+            stack.engine("consumer").ask(stack.credentials, _ANSWER)
             return
         except (requests.RequestException, LookupError, TransientError):
             time.sleep(0.5)
@@ -280,12 +280,12 @@ def _wait_for_stream(made: Stack, consumer: "subprocess.Popen[bytes]") -> None:
 
 
 @contextmanager
-def source(made: Stack, log: Path) -> Iterator[tuple[str, int]]:
+def source(stack: Stack, log: Path) -> Iterator[tuple[str, int]]:
     """The embedded source with a clock, on a free port; yields its URL and its process group."""
     log.write_text("")
     with socket.create_server((LOOPBACK, 0)) as free:
         port = free.getsockname()[1]
-    process = _python("scripts.bench.source", [str(port), str(log)], {}, made)
+    process = _python("scripts.bench.source", [str(port), str(log)], {}, stack)
     try:
         deadline = time.monotonic() + 20
         while True:

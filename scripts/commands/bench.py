@@ -6,7 +6,8 @@ import typer
 
 from nifi_flows.pipeline import USERS
 from scripts.commands import console
-from scripts.stack import configuration, stack
+from scripts.stack import configuration
+from scripts.stack.stack import running
 
 
 def bench(output: console.OutputOption = console.Output.text) -> None:
@@ -17,10 +18,10 @@ def bench(output: console.OutputOption = console.Output.text) -> None:
     from scripts.bench import bench as benchmark
     from scripts.bench import conditions, report
 
-    configured = configuration.load()
-    made = stack.running(configured)
-    done = benchmark.run(made, USERS, conditions.FULL, lambda step: console.err.print(step, markup=False))
-    folder = configured.home / "bench"
+    settings = configuration.load()
+    stack = running(settings)
+    done = benchmark.run(stack, USERS, conditions.FULL, lambda step: console.err.print(step, markup=False))
+    folder = settings.home / "bench"
     folder.mkdir(exist_ok=True)
     kept = folder / f"{done.when.replace(':', '')}-{done.commit}.json"
     kept.write_text(json.dumps(report.as_json(done), indent=2) + "\n")

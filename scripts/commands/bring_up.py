@@ -17,11 +17,10 @@ from scripts.deployment import local_nifi, service, state
 from scripts.deployment.context import Context
 from scripts.observe import consumer, pull_run, rows, totals
 from scripts.observe.pull_run import PullRun
-from scripts.stack import stack
 from scripts.stack.engines import cassandra
 from scripts.stack.provision import provision
 from scripts.stack.settings import Settings
-from scripts.stack.stack import Stack
+from scripts.stack.stack import Stack, prepare, start, start_engines, wait_ready
 
 _FIRST_ROW = 120  # seconds from the deploy to the first row before we say that something is wrong
 _RESTART = 120  # seconds that an engine may be away while we watch
@@ -29,7 +28,7 @@ _SHOWN = "first_name, last_name, email_domain, age, age_group, country_code, reg
 
 
 def bring_up(
-    configured: Settings,
+    settings: Settings,
     pipeline: Pipeline,
     wanted: Mapping[str, str | None],
     invalid_share: float | None,
@@ -43,22 +42,22 @@ def bring_up(
     stopped again.
     """
     begun = time.monotonic()
-    made, written = stack.prepare(configured, pipeline, invalid_share)
-    context = Context(configured, pipeline, partial(_say, pipeline))
-    if not local_nifi.placed(configured):
+    stack, configuration = prepare(settings, pipeline, invalid_share)
+    context = Context(settings, pipeline, partial(_say, pipeline))
+    if not local_nifi.placed(settings):
         # A NiFi that starts with them need not be restarted.
-        local_nifi.place(configured, version.make(pipeline, context.folder))
-    with _undone_on_failure(made):
-        stack.start(made, written.launches)
-        _start_engines(made, pipeline)
+        local_nifi.place(settings, version.make(pipeline, context.folder))
+    with _undone_on_failure(stack):
+        start(stack, configuration.launches)
+        _start_engines(stack, pipeline)
         _step("Deploying the flow")
-        with connection.connected(made.nifi):
+        with connection.connected(stack.nifi):
             connection.allow_deploying()
         _deploy(context, wanted)
-        _watch(made, pipeline, begun)
+        _watch(stack, pipeline, begun)
         if airflow:
-            _start_airflow(made)
-    _show(made, pipeline)
+            _start_airflow(stack)
+    _show(stack, pipeline)
 
 
 def _deploy(context: Context, wanted: Mapping[str, str | None]) -> None:
@@ -71,9 +70,9 @@ def _deploy(context: Context, wanted: Mapping[str, str | None]) -> None:
 
 
 @contextmanager
-def _undone_on_failure(made: Stack) -> Iterator[None]:
+def _undone_on_failure(stack: Stack) -> Iterator[None]:
     """Stop what this command started when it fails or is interrupted; a stack that ran before is left alone."""
-    was_running = made.supervisor.running()
+    was_running = stack.supervisor.running()
     try:
         yield
     except BaseException:
@@ -81,38 +80,38 @@ def _undone_on_failure(made: Stack) -> Iterator[None]:
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not stop the cleaning up
             console.err.print("Stopping what was started")
-            made.supervisor.stop()
+            stack.supervisor.stop()
         raise
 
 
-def _start_engines(made: Stack, pipeline: Pipeline) -> None:
+def _start_engines(stack: Stack, pipeline: Pipeline) -> None:
     """NiFi takes longest to start and the consumer needs what is provisioned: so the two start beside each other."""
     _step("Starting the engines")
-    others = [e.name for e in made.engines if e.name not in ("nifi", "consumer") and not e.optional]
-    stack.start_engines(made, ["nifi", *others])
-    stack.wait_ready(made, others, _report)
-    provision(made, pipeline)
-    stack.start_engines(made, ["consumer"])
-    stack.wait_ready(made, ["nifi"], _report)
+    others = [e.name for e in stack.engines if e.name not in ("nifi", "consumer") and not e.optional]
+    start_engines(stack, ["nifi", *others])
+    wait_ready(stack, others, _report)
+    provision(stack, pipeline)
+    start_engines(stack, ["consumer"])
+    wait_ready(stack, ["nifi"], _report)
 
 
-def _start_airflow(made: Stack) -> None:
+def _start_airflow(stack: Stack) -> None:
     """After the rows, which would have to wait for it on a small machine."""
     _step("Starting Airflow")
-    started = [engine.name for engine in made.engines if engine.optional]
-    stack.start_engines(made, started)
-    stack.wait_ready(made, started, _report)
+    started = [engine.name for engine in stack.engines if engine.optional]
+    start_engines(stack, started)
+    wait_ready(stack, started, _report)
 
 
-def _watch(made: Stack, pipeline: Pipeline, begun: float) -> None:
+def _watch(stack: Stack, pipeline: Pipeline, begun: float) -> None:
     """Wait for the first row, then for a finite run to arrive in full, saying how far it is."""
     deadline = time.monotonic() + _FIRST_ROW
-    with cassandra.session(made.settings, made.credentials) as session:
+    with cassandra.session(stack.settings, stack.credentials) as session:
         arrived = rows.any_row(session, pipeline)
-        stack.wait_ready(made, ["consumer"], _report)
+        wait_ready(stack, ["consumer"], _report)
         _step("Waiting for rows")
         shown = ""
-        for run, lag in _polled(made, pipeline):
+        for run, lag in _polled(stack, pipeline):
             if not arrived and rows.any_row(session, pipeline):
                 arrived = True
                 console.err.print(f"  first row after {time.monotonic() - begun:.0f} s")
@@ -129,12 +128,12 @@ def _watch(made: Stack, pipeline: Pipeline, begun: float) -> None:
                 shown = line
 
 
-def _polled(made: Stack, pipeline: Pipeline) -> Iterator[tuple[PullRun, int]]:
+def _polled(stack: Stack, pipeline: Pipeline) -> Iterator[tuple[PullRun, int]]:
     """The pull run and the consumer's lag, once a second; an engine that restarts meanwhile gets time to come back."""
     deadline = time.monotonic() + _RESTART
     while True:
         try:
-            polled = pull_run.read(made.nifi, pipeline), consumer.lag(made.settings, pipeline)
+            polled = pull_run.read(stack.nifi, pipeline), consumer.lag(stack.settings, pipeline)
         except TransientError:
             if time.monotonic() > deadline:
                 raise
@@ -144,20 +143,20 @@ def _polled(made: Stack, pipeline: Pipeline) -> Iterator[tuple[PullRun, int]]:
         time.sleep(1)
 
 
-def _show(made: Stack, pipeline: Pipeline) -> None:
+def _show(stack: Stack, pipeline: Pipeline) -> None:
     engines = Table("engine", "address", title="Running", title_justify="left", box=None, pad_edge=False)
-    for engine in made.engines:
-        if not engine.optional or (engine.ports and made.supervisor.state(engine.name) == "RUNNING"):
+    for engine in stack.engines:
+        if not engine.optional or (engine.ports and stack.supervisor.state(engine.name) == "RUNNING"):
             engines.add_row(engine.title, engine.address)
     console.out.print(engines)
     console.out.print()
     counts = Table("hop", "count", title="Counts", title_justify="left", box=None, pad_edge=False)
-    with cassandra.session(made.settings, made.credentials) as session:
-        for hop, count in totals.read(made.settings, session, pipeline).items():
+    with cassandra.session(stack.settings, stack.credentials) as session:
+        for hop, count in totals.read(stack.settings, session, pipeline).items():
             counts.add_row(hop, f"{count:,}")
     console.out.print(counts)
-    console.out.print(f"\nA few rows of {pipeline.keyspace}.{pipeline.table}", style="italic")
-    console.out.print(cqlsh_output(made.settings, pipeline, f"SELECT {_SHOWN} FROM {pipeline.table} LIMIT 5"))
+    console.out.print(f"\nA few rows of {pipeline.table_name}", style="italic")
+    console.out.print(cqlsh_output(stack.settings, pipeline, f"SELECT {_SHOWN} FROM {pipeline.table} LIMIT 5"))
     console.out.print(
         "Look further\n"
         "  ./scripts/pipeline audit              prove that every user is a row or a dead letter\n"

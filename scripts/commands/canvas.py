@@ -22,25 +22,25 @@ def canvas() -> None:
     """Show the NiFi canvas in a browser, by a link that works once; serves until Ctrl-C."""
     from scripts.canvas import proxy
 
-    configured = configuration.load()
-    Supervisor(configured).require()
-    upstream = nifi_of(configured, credentials.require(configured.secrets))
+    settings = configuration.load()
+    Supervisor(settings).require()
+    upstream = nifi_of(settings, credentials.require(settings.secrets))
     asyncio.run(proxy.require(upstream))
-    preflight.check_port(configured.port(nifi.CANVAS), nifi.CANVAS.purpose)
-    page = configured.run / "canvas.html"
+    preflight.check_port(settings.port(nifi.CANVAS), nifi.CANVAS.purpose)
+    page = settings.run / "canvas.html"
     try:
-        asyncio.run(proxy.serve(upstream, configured.port(nifi.CANVAS), partial(_show, configured, page)))
+        asyncio.run(proxy.serve(upstream, settings.port(nifi.CANVAS), partial(_show, settings, page)))
     finally:
         page.unlink(missing_ok=True)
 
 
-def _show(configured: Settings, page: Path, link: str) -> None:
+def _show(settings: Settings, page: Path, link: str) -> None:
     console.err.print("The NiFi canvas, until Ctrl-C. The link lets one browser in:")
     typer.echo(link)
     shown = {
-        "consumer": configured.port(spark.CONSUMER_UI),
-        "master": configured.port(spark.MASTER_UI),
-        "worker": configured.port(spark.WORKER_UI),
+        "consumer": settings.port(spark.CONSUMER_UI),
+        "master": settings.port(spark.MASTER_UI),
+        "worker": settings.port(spark.WORKER_UI),
     }
     addresses = ", ".join(f"{name} http://{LOOPBACK}:{port}" for name, port in shown.items())
     console.err.print(f"Spark needs no link: {addresses}")

@@ -22,16 +22,16 @@ def cqlsh(
     ] = None,
 ) -> None:
     """Open cqlsh on keyspace spark_streams, or run a statement or a file."""
-    configured = configuration.load()
+    settings = configuration.load()
     arguments = ["-e", execute] if execute is not None else ["-f", str(file)] if file is not None else []
-    command = _command(configured, USERS)
+    command = _command(settings, USERS)
     os.execve(command[0], command + arguments, _environment())
 
 
-def cqlsh_output(configured: Settings, pipeline: Pipeline, statement: str) -> str:
+def cqlsh_output(settings: Settings, pipeline: Pipeline, statement: str) -> str:
     """What cqlsh prints for one statement on the pipeline's keyspace. Raises TransientError when it fails."""
     done = subprocess.run(
-        [*_command(configured, pipeline), "-e", statement],
+        [*_command(settings, pipeline), "-e", statement],
         capture_output=True,
         text=True,
         env=_environment(),
@@ -42,13 +42,13 @@ def cqlsh_output(configured: Settings, pipeline: Pipeline, statement: str) -> st
     return done.stdout.strip("\n")
 
 
-def _command(configured: Settings, pipeline: Pipeline) -> list[str]:
-    credentials = configured.secrets / "cqlsh_credentials"
+def _command(settings: Settings, pipeline: Pipeline) -> list[str]:
+    credentials = settings.secrets / "cqlsh_credentials"
     if not credentials.exists():
         raise TransientError("Cassandra has not been set up yet", "start with ./scripts/run")
     shell = str(Path(sys.executable).with_name("cqlsh"))
     options = ["--credentials", str(credentials), "-u", cassandra.ROLE, "-k", pipeline.keyspace]
-    return [shell, *options, "--connect-timeout", "10", LOOPBACK, str(configured.port(cassandra.PORT))]
+    return [shell, *options, "--connect-timeout", "10", LOOPBACK, str(settings.port(cassandra.PORT))]
 
 
 def _environment() -> dict[str, str]:

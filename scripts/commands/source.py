@@ -11,8 +11,9 @@ from scripts.commands import console
 from scripts.source.behaviour import Behaviour
 from scripts.source.faults import FAULTS
 from scripts.source.invalid import REASONS
-from scripts.stack import configuration, settings
+from scripts.stack import configuration
 from scripts.stack.engines import source as embedded
+from scripts.stack.settings import Settings
 
 _ANY = "invalid"  # users broken in any kind
 _KIND = "invalid:"  # before the name of one kind
@@ -25,8 +26,8 @@ app = typer.Typer(name="source", invoke_without_command=True)
 def source(context: typer.Context, output: console.OutputOption = console.Output.text) -> None:
     """Show what the embedded source does wrong, how often, and what else it can; tell it to misbehave or behave."""
     if context.invoked_subcommand is None:
-        configured = _configured()
-        shown = describe(embedded.address(configured), embedded.behaviour(configured), embedded.stats(configured))
+        settings = _settings()
+        shown = describe(embedded.address(settings), embedded.behaviour(settings), embedded.stats(settings))
         if output == console.Output.json:
             console.print_json(shown)
         else:
@@ -50,18 +51,18 @@ def misbehave(
     next attempt; attempts are counted from this command on. Which users are broken depends on seed and place alone.
     A single request fails by asking for it: curl 'http://127.0.0.1:8000/api/?fault=500'.
     """
-    told = parse(rates)
-    configured = _configured()
-    embedded.misbehave(configured, told)
-    console.out.print(f"The source now does wrong: {_words(told) or 'nothing'}{_when(configured)}", markup=False)
+    wanted = parse(rates)
+    settings = _settings()
+    embedded.misbehave(settings, wanted)
+    console.out.print(f"The source now does wrong: {_words(wanted) or 'nothing'}{_when(settings)}", markup=False)
 
 
 @app.command()
 def behave() -> None:
     """Do nothing wrong any more: no fault, no broken user."""
-    configured = _configured()
-    embedded.misbehave(configured, Behaviour())
-    console.out.print(f"The source now does nothing wrong{_when(configured)}", markup=False)
+    settings = _settings()
+    embedded.misbehave(settings, Behaviour())
+    console.out.print(f"The source now does nothing wrong{_when(settings)}", markup=False)
 
 
 def parse(assignments: Sequence[str]) -> Behaviour:
@@ -85,7 +86,7 @@ def parse(assignments: Sequence[str]) -> Behaviour:
         raise TerminalError(str(error), _LISTED) from None
 
 
-def describe(address: str, told: Behaviour, stats: dict[str, Any] | None) -> dict[str, Any]:
+def describe(address: str, behaviour: Behaviour, stats: dict[str, Any] | None) -> dict[str, Any]:
     """Everything there is to show. Rates are parts of 1; counts are since the source's start, None when it is down."""
     given = stats["faults"] if stats else {}
     return {
@@ -94,12 +95,12 @@ def describe(address: str, told: Behaviour, stats: dict[str, Any] | None) -> dic
         "pages": stats and stats["pages"],
         "users": stats and stats["users"],
         "faults": {
-            name: {"rate": told.faults.get(name, 0.0), "given": given.get(name), "answer": what}
+            name: {"rate": behaviour.faults.get(name, 0.0), "given": given.get(name), "answer": what}
             for name, what in FAULTS.items()
         },
-        "invalid_share": told.invalid_share,
+        "invalid_share": behaviour.invalid_share,
         "invalid": {
-            kind: {"rate": told.invalid.get(kind, 0.0), "reasons": reasons} for kind, reasons in REASONS.items()
+            kind: {"rate": behaviour.invalid.get(kind, 0.0), "reasons": reasons} for kind, reasons in REASONS.items()
         },
     }
 
@@ -125,23 +126,23 @@ def _percent(rate: float) -> str:
     return f"{rate * 100:.3g} %" if rate else ""
 
 
-def _words(told: Behaviour) -> str:
+def _words(behaviour: Behaviour) -> str:
     """A behaviour as one would type it."""
     rates = {
-        **told.faults,
-        _ANY: told.invalid_share,
-        **{f"{_KIND}{kind}": rate for kind, rate in told.invalid.items()},
+        **behaviour.faults,
+        _ANY: behaviour.invalid_share,
+        **{f"{_KIND}{kind}": rate for kind, rate in behaviour.invalid.items()},
     }
     return " ".join(f"{name}={rate:g}" for name, rate in rates.items() if rate)
 
 
-def _configured() -> settings.Settings:
+def _settings() -> Settings:
     """Raises TransientError when no stack has been set up in this home, where nobody would read a behaviour."""
-    configured = configuration.load()
-    if not (configured.conf / "supervisord.conf").exists():
+    settings = configuration.load()
+    if not (settings.conf / "supervisord.conf").exists():
         raise TransientError("no stack has been set up yet", "start with ./scripts/run")
-    return configured
+    return settings
 
 
-def _when(configured: settings.Settings) -> str:
-    return "" if embedded.stats(configured) else "; it is not running and will begin when it starts"
+def _when(settings: Settings) -> str:
+    return "" if embedded.stats(settings) else "; it is not running and will begin when it starts"

@@ -44,38 +44,36 @@ def status(output: console.OutputOption = console.Output.text) -> None:
     settings = configuration.load()
     Supervisor(settings).require()
     described = describe(settings)
-    told, flow = look(settings, credentials.require(settings.secrets), USERS, described)
+    found, flow = look(settings, credentials.require(settings.secrets), USERS, described)
     if output == console.Output.json:
-        console.print_json({"engines": [asdict(engine) for engine in told], "flow": flow})
+        console.print_json({"engines": [asdict(engine) for engine in found], "flow": flow})
     else:
-        _print(told, flow)
+        _print(USERS, found, flow)
     left_out = {engine.name for engine in described if engine.optional}
-    if not all(engine.ready or (engine.state == "stopped" and engine.engine in left_out) for engine in told):
+    if not all(engine.ready or (engine.state == "stopped" and engine.engine in left_out) for engine in found):
         raise typer.Exit(console.TRANSIENT_EXIT)
 
 
 def look(
-    settings: Settings, made: Credentials, pipeline: Pipeline, described: Sequence[Engine]
+    settings: Settings, login: Credentials, pipeline: Pipeline, described: Sequence[Engine]
 ) -> tuple[list[EngineStatus], dict[str, object]]:
     """Each engine, and the flow: `summary` in words, and its figures where they could be read."""
-    asks = engines.asks(described, made, _ANSWER)
+    asks = engines.asks(described, login, _ANSWER)
     processes = {e.name: Step("supervisor", partial(engines.process, settings, e.name)) for e in described}
-    run = Step("NiFi", partial(_pull_run, settings, made, pipeline), needed=True)
+    run = Step("NiFi", partial(_pull_run, settings, login, pipeline), needed=True)
     lag = Step("Kafka", partial(_lag, settings, pipeline))
     alone: list[Step[Any]] = [*asks.values(), *processes.values()]
     read = gather([[run, lag], *([step] for step in alone)], _PATIENCE)
-    told = [_engine(engine, read, asks[engine.name], processes[engine.name]) for engine in described]
-    return told, _flow(read, run, lag)
+    found = [_engine(engine, read, asks[engine.name], processes[engine.name]) for engine in described]
+    return found, _flow(read, run, lag)
 
 
-# The two are imported while the engines are asked: NiFi's client takes a second for it.
-
-
-def _pull_run(settings: Settings, made: Credentials, pipeline: Pipeline) -> dict[str, object]:
+def _pull_run(settings: Settings, login: Credentials, pipeline: Pipeline) -> dict[str, object]:
+    # Here, so that the engines are asked meanwhile: NiFi's client takes a second to import.
     from scripts.observe import pull_run
     from scripts.stack.stack import nifi_of
 
-    found = pull_run.read(nifi_of(settings, made), pipeline)
+    found = pull_run.read(nifi_of(settings, login), pipeline)
     figures = {name: value for name, value in asdict(found).items() if name != "interval"}
     return {**figures, "summary": pull_run.describe(found)}
 
@@ -113,11 +111,11 @@ def _why(name: str, unread: Unread) -> str:
     return f"{name} gave no answer in {_PATIENCE:g} s"
 
 
-def _print(told: list[EngineStatus], flow: dict[str, object]) -> None:
+def _print(pipeline: Pipeline, found: list[EngineStatus], flow: dict[str, object]) -> None:
     table = Table("engine", "state", "ready", "memory", "up", "address", "says", box=None, pad_edge=False)
     for column in table.columns:
         column.overflow = "fold"  # an address that is cut short opens nothing
-    for engine in told:
+    for engine in found:
         table.add_row(
             engine.engine,
             engine.state,
@@ -128,7 +126,7 @@ def _print(told: list[EngineStatus], flow: dict[str, object]) -> None:
             engine.detail,
         )
     console.out.print(table)
-    total = sum(engine.memory for engine in told)
+    total = sum(engine.memory for engine in found)
     console.out.print(f"\nmemory in all: {total / 1024**3:.1f} GiB")
     lag = f"; {flow['lag']} frames not yet consumed" if "lag" in flow else ""
-    console.out.print(f"flow {USERS.name}: {flow['summary']}{lag}", markup=False)
+    console.out.print(f"flow {pipeline.name}: {flow['summary']}{lag}", markup=False)

@@ -21,8 +21,8 @@ _PARTS = (
 
 def test(context: typer.Context) -> None:
     """Run every test; with arguments, hand them to pytest instead, such as tests/unit -k audit."""
-    configured = configuration.load()
-    installed = install.ensure(configured.cache, configured.maven)
+    settings = configuration.load()
+    installed = install.ensure(settings.cache, settings.maven)
     seed = _hash_seed()
     environment = {
         **os.environ,

@@ -1,4 +1,4 @@
-"""A check: one reading, and what it means. Checks are run at once, and what is late is said so."""
+"""A check: one reading, and what it means. Readings are taken at once; one that is late is a finding, too."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,17 +25,17 @@ class Check(Generic[T]):
 def findings(chains: Sequence[Chain], seconds: float) -> list[Finding]:
     """Take the readings and judge them, in the order of the checks; see `gather` for chains.
 
-    What is read from an engine comes after its answer in a chain: one that is down is told once.
+    What is read from an engine comes after its answer in a chain: one that is down is one finding.
     """
     return judged(chains, gather([[check.step for check in chain] for chain in chains], seconds))
 
 
 def judged(chains: Sequence[Chain], read: Gathered) -> list[Finding]:
-    """What was read means this."""
-    return [finding for chain in chains for check in chain for finding in _told(check, chain[0], read)]
+    """What the checks' readings mean, in the order of the checks."""
+    return [finding for chain in chains for check in chain for finding in _judged(check, chain[0], read)]
 
 
-def _told(check: Check[T], first: Check[Any], read: Gathered) -> Iterator[Finding]:
+def _judged(check: Check[T], first: Check[Any], read: Gathered) -> Iterator[Finding]:
     found = read.of(check.step)
     match found:
         case Failed(error=error):
@@ -50,7 +50,7 @@ def _told(check: Check[T], first: Check[Any], read: Gathered) -> Iterator[Findin
             yield from check.judge(found)
 
 
-def _late(first: Check[Any], answered: bool) -> Finding:
+def _late(first: Check[Any], *, answered: bool) -> Finding:
     what = "what it holds was not read in time" if answered else "no answer in time"
     remedy = f"./scripts/pipeline logs {first.step.name}" if first.area == "engines" else "ask again"
     return problem(first.area, f"{first.step.name}: {what}", remedy)

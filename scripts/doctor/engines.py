@@ -9,7 +9,7 @@ from scripts.observe.engines import Exit, Process, Supervised
 _STARTING = 240  # seconds after its start in which an engine may still be silent
 
 
-def check_supervised(found: Supervised, set_up: bool) -> Iterator[Finding]:
+def check_supervised(found: Supervised, *, set_up: bool) -> Iterator[Finding]:
     if found.leftovers:
         yield problem(
             "engines",
@@ -20,8 +20,8 @@ def check_supervised(found: Supervised, set_up: bool) -> Iterator[Finding]:
         yield ok("engines", "the stack is not running" if set_up else "nothing is set up yet; ./scripts/run does it")
 
 
-def check_engine(name: str, process: Process | None, answer: str | Exception, optional: bool) -> Finding:
-    """process: None when the supervisor did not tell. answer: the engine's own, or why there is none."""
+def check_engine(name: str, process: Process | None, answer: str | Exception, *, optional: bool) -> Finding:
+    """process: None when the supervisor gave none. answer: the engine's own, or why there is none."""
     logs = f"./scripts/pipeline logs {name}"
     state = process.state if process else ""
     if state == "STOPPED" and optional:

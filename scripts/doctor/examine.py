@@ -30,7 +30,7 @@ from scripts.stack.settings import Settings
 from scripts.stack.stack import nifi_of
 
 _PATIENCE = 8.0  # seconds for all readings together
-_SUPERVISOR = 3.0  # seconds of it for the supervisor, which tells what the other readings mean
+_SUPERVISOR = 3.0  # seconds of it for the supervisor, without which the other readings say less
 _ANSWER = 4.0  # seconds that an engine gets for an answer
 _WATCHED = 3.0  # seconds that a consumer which is behind is watched
 _LETTERS = 200  # the newest dead letters, which are read for their reasons
@@ -44,16 +44,16 @@ _AREAS = (
 
 def examine(settings: Settings, pipeline: Pipeline) -> list[Finding]:
     """Everything that can be said of the machine and of the stack now, in the order of reading; changes nothing."""
-    logging.getLogger("urllib3").setLevel(logging.CRITICAL)  # what they meet is told as a finding
+    logging.getLogger("urllib3").setLevel(logging.CRITICAL)  # what they meet becomes a finding
     logging.getLogger("cassandra").setLevel(logging.CRITICAL)
     deadline = time.monotonic() + _PATIENCE
     described = describe(settings)
-    known, wrong = _credentials(settings)
-    found, told = _supervised(settings, [engine.name for engine in described])
+    login, wrong = _credentials(settings)
+    found, running_findings = _supervised(settings, [engine.name for engine in described])
     chains = [*_machine(settings, found), *_files(settings, deadline)]
     if found.running:
-        chains += _stack(settings, known, pipeline, found, described)
-    listed = [*findings(chains, deadline - time.monotonic()), *wrong, *told]
+        chains += _stack(settings, login, pipeline, found, described)
+    listed = [*findings(chains, deadline - time.monotonic()), *wrong, *running_findings]
     return sorted(listed, key=lambda finding: _AREAS.index(finding.area))
 
 
@@ -72,7 +72,7 @@ def _supervised(settings: Settings, names: Iterable[str]) -> tuple[Supervised, l
     check = Check("engines", asked, partial(engines.check_supervised, set_up=set_up))
     read = gather([[asked]], _SUPERVISOR)
     found = read.of(asked)
-    return Supervised(True, {}, []) if isinstance(found, Unread) else found, judged([[check]], read)
+    return Supervised(running=True) if isinstance(found, Unread) else found, judged([[check]], read)
 
 
 def _machine(settings: Settings, found: Supervised) -> list[Chain]:
@@ -105,25 +105,23 @@ def _files(settings: Settings, deadline: float) -> list[Chain]:
     until = deadline - 2  # one more file may be under way then
     fetched = Step("cache", lambda: disk.engine_files(lock.load(), settings.cache, until))
     modes = Step("secrets", lambda: disk.modes(settings))
-    chains: list[Chain] = [
+    ends = Step("certificates", lambda: disk.certificates(settings))
+    now = datetime.datetime.now(datetime.UTC)
+    return [
         [Check("engines' files", fetched, partial(files.check_engines, cache=settings.cache))],
         [Check("secrets", modes, partial(files.check_modes, home=settings.home))],
+        [Check("secrets", ends, partial(files.check_certificates, now=now, folder=settings.secrets))],
     ]
-    if (settings.secrets / "words.json").exists():
-        ends = Step("certificates", lambda: credentials.ends(settings.secrets))
-        now = datetime.datetime.now(datetime.UTC)
-        chains += [[Check("secrets", ends, partial(files.check_certificates, now=now, folder=settings.secrets))]]
-    return chains
 
 
 def _stack(
     settings: Settings,
-    known: Credentials | None,
+    login: Credentials | None,
     pipeline: Pipeline,
     found: Supervised,
     described: Sequence[Engine],
 ) -> list[Chain]:
-    asks = running.asks(described, known, _ANSWER)
+    asks = running.asks(described, login, _ANSWER)
     lag = Step("lag", lambda: consumer.watch(settings, pipeline, _WATCHED, _ANSWER))
     letters = Step("dead letters", lambda: records.summarise_letters(settings, pipeline, _LETTERS))
     behind: dict[str, list[Check[Any]]] = {
@@ -132,8 +130,8 @@ def _stack(
             Check("dead letters", letters, partial(topics.check_dead_letters, pipeline=pipeline)),
         ],
     }
-    if known:
-        shown = Step("flow", partial(canvas.read, nifi_of(settings, known), pipeline))
+    if login:
+        shown = Step("flow", partial(canvas.read, nifi_of(settings, login), pipeline))
         behind["nifi"] = [Check("flow", shown, partial(flow.check_flow, pipeline=pipeline))]
     chains: list[Chain] = [
         [_answer(engine, asks[engine.name], found.processes.get(engine.name)), *behind.get(engine.name, [])]

@@ -26,7 +26,7 @@ def check_modes(modes: Mapping[Path, int], home: Path) -> Iterator[Finding]:
 def check_certificates(
     ends: Mapping[str, datetime.datetime | None], now: datetime.datetime, folder: Path
 ) -> Iterator[Finding]:
-    """ends: file name -> when the certificate ends, None where there is none in it."""
+    """ends: file name -> when the certificate ends, None where there is none in it; {} before any was made."""
     for name, end in ends.items():
         if end is None:
             yield problem("secrets", f"{folder / name} is missing or no certificate", _RENEW)
@@ -36,7 +36,7 @@ def check_certificates(
             days = (end - now).days
             yield warning("secrets", f"the certificate {folder / name} ends in {days} days, on {end:%Y-%m-%d}", _RENEW)
     held = [end for end in ends.values() if end is not None]
-    if len(held) == len(ends) and min(held) - now > RENEWAL:
+    if held and len(held) == len(ends) and min(held) - now > RENEWAL:
         yield ok("secrets", f"certificates hold until {min(held):%Y-%m-%d}")
 
 

@@ -38,7 +38,7 @@ def warning(area: str, what: str, remedy: str) -> Finding:
     return Finding(area, Severity.warning, what, remedy)
 
 
-def problem(area: str, what: str, remedy: str, passing: bool = False) -> Finding:
+def problem(area: str, what: str, remedy: str, *, passing: bool = False) -> Finding:
     return Finding(area, Severity.problem, what, remedy, passing)
 
 
@@ -46,7 +46,7 @@ def failed(area: str, error: BaseException) -> Finding:
     """A reading that could not be taken is a finding itself."""
     if isinstance(error, PipelineError):
         remedy = one_line(error.remedy) or "./scripts/pipeline status"
-        return problem(area, one_line(str(error)), remedy, isinstance(error, TransientError))
+        return problem(area, one_line(str(error)), remedy, passing=isinstance(error, TransientError))
     what = f"cannot be examined: {type(error).__name__}: {one_line(str(error))}"
     return problem(area, what, "mend that, then ask again")
 

@@ -9,7 +9,7 @@ from scripts.doctor.finding import Finding, ok, problem, warning
 from scripts.observe.canvas import Canvas, Queue
 
 _FULL = 80  # percent of its back-pressure threshold
-_BULLETINS = 5  # the last ones that are told
+_BULLETINS = 5  # the last ones count
 
 
 def check_flow(canvas: Canvas | None, pipeline: Pipeline) -> Iterator[Finding]:
@@ -20,8 +20,8 @@ def check_flow(canvas: Canvas | None, pipeline: Pipeline) -> Iterator[Finding]:
     yield from _check_queues(canvas.queues)
     for bulletin in canvas.bulletins[-_BULLETINS:]:
         if bulletin.level in ("WARN", "WARNING", "ERROR"):
-            said = one_line(f"{bulletin.at} {bulletin.level} from {bulletin.source}: {bulletin.message}")
-            yield warning("flow", said, "./scripts/pipeline logs nifi")
+            what = one_line(f"{bulletin.at} {bulletin.level} from {bulletin.source}: {bulletin.message}")
+            yield warning("flow", what, "./scripts/pipeline logs nifi")
 
 
 def _check_processors(processors: list[Part]) -> Iterator[Finding]:

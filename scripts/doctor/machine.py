@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from nifi_flows.wording import one_line, some
 from scripts.bootstrap import WANTED
 from scripts.doctor.finding import Finding, ok, problem, warning
-from scripts.observe.machine import Bundle, Disk, Port, Proxies, normalised
+from scripts.observe.machine import CaBundle, Disk, PortUse, Proxies, normalised
 from scripts.stack.machine import Memory
 from scripts.stack.preflight import DISK_NEEDED, MEMORY_NEEDED, gib
 from scripts.stack.settings import LOOPBACK
@@ -61,7 +61,7 @@ def check_cores(cores: float) -> Finding:
     return ok("memory", f"{cores:g} CPUs")
 
 
-def check_disks(disks: Sequence[Disk], running: bool) -> Iterator[Finding]:
+def check_disks(disks: Sequence[Disk], *, running: bool) -> Iterator[Finding]:
     for disk in disks:
         if not disk.is_folder:
             yield problem("disk", f"{disk.there} is no folder", f"set {disk.variable} to another place")
@@ -83,7 +83,7 @@ def check_disks(disks: Sequence[Disk], running: bool) -> Iterator[Finding]:
             yield ok("disk", what)
 
 
-def check_bundles(bundles: Sequence[Bundle]) -> Iterator[Finding]:
+def check_bundles(bundles: Sequence[CaBundle]) -> Iterator[Finding]:
     for bundle in bundles:
         if bundle.fault:
             remedy = f"correct or unset {bundle.setting}"
@@ -105,7 +105,7 @@ def check_proxies(proxies: Proxies) -> Iterator[Finding]:
         yield ok("network", f"{named}, not for {LOOPBACK}")
 
 
-def check_ports(ports: Sequence[Port]) -> Iterator[Finding]:
+def check_ports(ports: Sequence[PortUse]) -> Iterator[Finding]:
     foreign = [port for port in ports if port.holder is not None and not port.ours]
     for home in sorted({port.home for port in foreign if port.home}):
         held = ", ".join(str(port.number) for port in foreign if port.home == home)

@@ -6,14 +6,14 @@ from nifi_flows.pipeline import Pipeline
 from nifi_flows.wording import one_line
 from scripts.doctor.finding import Finding, ok, problem, warning
 from scripts.observe import consumer
-from scripts.observe.consumer import Progress
+from scripts.observe.consumer import ConsumerProgress
 from scripts.observe.records import LettersSummary
 
 _SILENT = 60  # seconds without a line in its log after which a consumer that stands still hangs
 _REASONS = 4  # that are named
 
 
-def check_progress(progress: Progress) -> Iterator[Finding]:
+def check_progress(progress: ConsumerProgress) -> Iterator[Finding]:
     lost = sum(position.lost for position in progress.after.values())
     if lost:
         what = f"Kafka has removed {lost:,} frames that the consumer had not read"

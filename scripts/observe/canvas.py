@@ -87,9 +87,9 @@ def _queue(status: Any) -> Queue:
     )
 
 
-def _bulletin(told: Any, now: datetime) -> Bulletin:
-    at = told.timestamp or ""
-    return Bulletin(at, age_of(at, now), told.level, told.source_name or "NiFi", told.message or "")
+def _bulletin(bulletin: Any, now: datetime) -> Bulletin:
+    at = bulletin.timestamp or ""
+    return Bulletin(at, age_of(at, now), bulletin.level, bulletin.source_name or "NiFi", bulletin.message or "")
 
 
 def age_of(timestamp: str, now: datetime) -> float:

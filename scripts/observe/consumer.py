@@ -56,7 +56,7 @@ class ConsumerState:
 
 
 @dataclass(frozen=True)
-class Progress:
+class ConsumerProgress:
     """The positions, and again some seconds later. silent: seconds since the consumer last wrote to its log."""
 
     before: Positions
@@ -83,7 +83,7 @@ def lag(settings: Settings, pipeline: Pipeline, patience: float = PATIENCE) -> i
     return lag_of(positions(settings, pipeline, patience))
 
 
-def watch(settings: Settings, pipeline: Pipeline, seconds: float, patience: float = PATIENCE) -> Progress:
+def watch(settings: Settings, pipeline: Pipeline, seconds: float, patience: float = PATIENCE) -> ConsumerProgress:
     """Look at a consumer that is behind until it moves, for so many seconds; once at one that is not behind.
 
     Raises TransientError when Kafka does not answer.
@@ -95,7 +95,7 @@ def watch(settings: Settings, pipeline: Pipeline, seconds: float, patience: floa
         after = positions(settings, pipeline, patience)
     log = _log(settings)
     silent = time.time() - log.stat().st_mtime if log.exists() else 0.0
-    return Progress(before, after, time.monotonic() - begun, silent)
+    return ConsumerProgress(before, after, time.monotonic() - begun, silent)
 
 
 def lag_of(found: Positions) -> int:

@@ -3,7 +3,7 @@
 import datetime
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from scripts.observe import usage
@@ -36,17 +36,17 @@ class Supervised:
     """
 
     running: bool
-    processes: Mapping[str, Process]
-    leftovers: list[str]
+    processes: Mapping[str, Process] = field(default_factory=dict)
+    leftovers: list[str] = field(default_factory=list)
 
 
 def supervised(settings: Settings, names: Iterable[str]) -> Supervised:
     """names: of the engines."""
     supervisor = Supervisor(settings)
     if supervisor.running():
-        return Supervised(True, {name: process(settings, name) for name in names}, [])
+        return Supervised(running=True, processes={name: process(settings, name) for name in names})
     left = sorted(file.stem for file in settings.run.glob("*.group") if living_group(file) is not None)
-    return Supervised(False, {}, left)
+    return Supervised(running=False, leftovers=left)
 
 
 def process(settings: Settings, name: str) -> Process:

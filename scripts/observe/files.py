@@ -2,9 +2,10 @@
 
 import stat
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
-from scripts.stack import fetch, install
+from scripts.stack import credentials, fetch, install
 from scripts.stack.fetch import Differences
 from scripts.stack.lock import Lock
 from scripts.stack.settings import Settings
@@ -15,6 +16,11 @@ def modes(settings: Settings) -> dict[Path, int]:
     folders = [path for path in (settings.home, settings.secrets) if path.is_dir()]
     files = sorted(path for path in settings.secrets.glob("*") if path.is_file())
     return {path: stat.S_IMODE(path.stat().st_mode) for path in [*folders, *files]}
+
+
+def certificates(settings: Settings) -> dict[str, datetime | None]:
+    """File name of each certificate -> when it ends, None where it is none; {} while no secrets have been made."""
+    return credentials.ends(settings.secrets) if credentials.present(settings.secrets) else {}
 
 
 @dataclass(frozen=True)

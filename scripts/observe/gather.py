@@ -67,7 +67,7 @@ def gather(chains: Sequence[Sequence[Step[Any]]], seconds: float) -> Gathered:
         for step in chain:
             try:
                 found[step] = step.read()
-            except Exception as error:  # noqa: BLE001 - a reading that fails is told, whatever fails in it
+            except Exception as error:  # noqa: BLE001 - a reading that fails is an outcome, too, whatever fails in it
                 found[step] = Failed(error)
                 if step.needed:
                     return
@@ -86,7 +86,7 @@ def gather(chains: Sequence[Sequence[Step[Any]]], seconds: float) -> Gathered:
 def _outcomes(
     chain: Sequence[Step[Any]], done: "dict[Step[Any], Any]", seconds: float
 ) -> "list[tuple[Step[Any], Any]]":
-    told: list[tuple[Step[Any], Any]] = []
+    outcomes: list[tuple[Step[Any], Any]] = []
     broken: Step[Any] | None = None
     for step in chain:
         if step in done:
@@ -95,7 +95,7 @@ def _outcomes(
             outcome = Late(seconds)
         else:
             outcome = Skipped(broken)
-        told.append((step, outcome))
+        outcomes.append((step, outcome))
         if broken is None and (isinstance(outcome, Late) or (isinstance(outcome, Failed) and step.needed)):
             broken = step
-    return told
+    return outcomes

@@ -55,15 +55,15 @@ def read_disk(variable: str, folder: Path) -> Disk:
         variable,
         folder,
         there,
-        there.is_dir(),
-        os.access(there, os.W_OK | os.X_OK),
-        there.stat().st_dev,
-        shutil.disk_usage(there).free,
+        is_folder=there.is_dir(),
+        writable=os.access(there, os.W_OK | os.X_OK),
+        device=there.stat().st_dev,
+        free=shutil.disk_usage(there).free,
     )
 
 
 @dataclass(frozen=True)
-class Bundle:
+class CaBundle:
     """A CA bundle that a setting names. certificates: how many it holds. fault: why it cannot be read, else empty."""
 
     setting: str
@@ -72,7 +72,7 @@ class Bundle:
     fault: str
 
 
-def read_bundles() -> list[Bundle]:
+def read_bundles() -> list[CaBundle]:
     """What the environment and pip's configuration name."""
     named = {name: os.environ[name] for name in _BUNDLES if os.environ.get(name)}
     command = [sys.executable, "-m", "pip", "config", "list", "--disable-pip-version-check"]
@@ -83,18 +83,18 @@ def read_bundles() -> list[Bundle]:
     return [_bundle(setting, path) for setting, path in named.items()]
 
 
-def _bundle(setting: str, path: str) -> Bundle:
+def _bundle(setting: str, path: str) -> CaBundle:
     try:
         if os.path.isdir(path):  # as OpenSSL's tools and requests take it; NiFi's trust store is made from a file
             fault = "is a folder, but NiFi needs a file" if setting in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE") else ""
-            return Bundle(setting, path, len(os.listdir(path)), fault)
+            return CaBundle(setting, path, len(os.listdir(path)), fault)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # old roots in a bundle are the user's business
-            return Bundle(setting, path, len(x509.load_pem_x509_certificates(Path(path).read_bytes())), "")
+            return CaBundle(setting, path, len(x509.load_pem_x509_certificates(Path(path).read_bytes())), "")
     except OSError as error:
-        return Bundle(setting, path, 0, "does not exist" if isinstance(error, FileNotFoundError) else str(error))
+        return CaBundle(setting, path, 0, "does not exist" if isinstance(error, FileNotFoundError) else str(error))
     except ValueError:
-        return Bundle(setting, path, 0, "holds no certificate")
+        return CaBundle(setting, path, 0, "holds no certificate")
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,8 @@ def read_proxies() -> Proxies:
 
 
 @dataclass(frozen=True)
-class Port:
-    """One port that the stack uses. holder: who keeps it, in words, None when it is free.
+class PortUse:
+    """A port that the stack uses, and who uses it. holder: who keeps it, in words, None when it is free.
 
     ours: it is this stack's. home: of the other stack that keeps it, else empty.
     """
@@ -126,19 +126,19 @@ class Port:
     home: str = ""
 
 
-def read_ports(settings: Settings) -> list[Port]:
+def read_ports(settings: Settings) -> list[PortUse]:
     return [_port(settings.port(port), port.variable, settings) for port in PORTS]
 
 
-def _port(number: int, variable: str, settings: Settings) -> Port:
+def _port(number: int, variable: str, settings: Settings) -> PortUse:
     holder = preflight.holder(number)
     if holder is None:
-        return Port(number, variable, None)
+        return PortUse(number, variable, None)
     try:
         process = psutil.Process(holder.pid) if holder.pid else None
         started_by = process.environ().get("PIPELINE_RUN", "") if process else ""
         command = process.cmdline() if process else []
     except psutil.Error:
-        return Port(number, variable, holder.text)
+        return PortUse(number, variable, holder.text)
     ours = started_by == str(settings.run) or {"scripts.commands", "canvas"} <= set(command)
-    return Port(number, variable, holder.text, ours, str(Path(started_by).parent) if started_by and not ours else "")
+    return PortUse(number, variable, holder.text, ours, str(Path(started_by).parent) if started_by and not ours else "")

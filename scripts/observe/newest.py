@@ -41,7 +41,7 @@ class Newest:
 
 @dataclass(frozen=True)
 class Identity:
-    """Of a record, what tells its row."""
+    """What of a record identifies its row, and the version of it. id: the row's key."""
 
     id: UUID
     event_time: datetime
@@ -50,7 +50,7 @@ class Identity:
 
 def read(settings: Settings, credentials: Credentials, pipeline: Pipeline) -> Newest:
     """Raises TransientError when Kafka, Cassandra or the registry does not answer."""
-    decoder = records.decoder(settings)
+    decoder = records.decoder_of(settings)
     page = newest_page(topics.newest(settings, pipeline.pages, 1), decoder)
     found = newest_frame(topics.newest(settings, pipeline.topic, 1), decoder)
     if found is None:

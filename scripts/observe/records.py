@@ -9,18 +9,15 @@ from typing import Any
 from uuid import UUID
 
 import fastavro
-import requests
 
 from nifi_flows.errors import TransientError
 from nifi_flows.pipeline import Pipeline
 from scripts.observe import topics
 from scripts.observe.topics import Message, Offsets
-from scripts.stack.engines import registry
-from scripts.stack.http import get_json
+from scripts.stack import schema_registry
 from scripts.stack.settings import Settings
 
 _WHOLE = 30.0  # seconds without a message of a topic that is read from its beginning
-_REGISTRY = 10.0  # seconds for its answer
 _RECEIPTS = 20_000  # page receipts that are read at a time
 _BYTES = 64 * 1024 * 1024  # of dead letters, or of receipts, that are read at a time
 
@@ -71,27 +68,16 @@ class Decoder:
         return self._schemas[schema_id]
 
 
-def decoder(settings: Settings, patience: float = _REGISTRY) -> Decoder:
-    """A decoder that asks the schema registry of a stack, past any proxy."""
-    address = registry.address(settings)
+def decoder_of(settings: Settings) -> Decoder:
+    """A decoder that asks the schema registry of a stack."""
 
     def schema_of(schema_id: int) -> str | None:
         try:
-            return str(get_json(f"{address}/schemas/ids/{schema_id}", patience)["schema"])
-        except requests.HTTPError as error:
-            if error.response.status_code == 404:
-                return None
-            raise _away(address, error) from error
-        except (TransientError, requests.RequestException) as error:
-            raise _away(address, error) from error
+            return schema_registry.schema(settings, schema_id)
+        except TransientError as error:
+            raise RegistryAway(str(error), error.remedy) from error
 
     return Decoder(schema_of)
-
-
-def _away(address: str, error: Exception) -> RegistryAway:
-    return RegistryAway(
-        f"the schema registry at {address} does not answer: {error}", "./scripts/pipeline logs registry"
-    )
 
 
 def receipts(settings: Settings, pipeline: Pipeline) -> dict[str, Record]:
@@ -105,7 +91,7 @@ def dead_letters(settings: Settings, pipeline: Pipeline) -> dict[str, Record]:
 
 
 def _last_by_id(settings: Settings, topic: str) -> dict[str, Record]:
-    decode = decoder(settings).decode
+    decode = decoder_of(settings).decode
     records = (decode(message.value) for message in topics.read(settings, topic, _WHOLE))
     return {record["id"]: record for record in records}
 
@@ -127,7 +113,7 @@ def frames(settings: Settings, pipeline: Pipeline) -> Frames:
     """Read the whole topic of the records."""
     gone = sum(span.first for span in topics.spans(settings, pipeline.topic).values())
     messages = topics.read(settings, pipeline.topic, _WHOLE)
-    return frames_of(pipeline.topic, messages, decoder(settings), gone)
+    return frames_of(pipeline.topic, messages, decoder_of(settings), gone)
 
 
 def frames_of(topic: str, messages: Iterable[Message], decoder: Decoder, gone: int) -> Frames:
@@ -168,7 +154,7 @@ def summarise_letters(settings: Settings, pipeline: Pipeline, most: int) -> Lett
     """
     count = topics.length(settings, pipeline.dead_letters)
     messages = topics.newest(settings, pipeline.dead_letters, most) if count else iter(())
-    read, reasons = _reasons(messages, decoder(settings))
+    read, reasons = _reasons(messages, decoder_of(settings))
     return LettersSummary(count, read, reasons)
 
 
@@ -195,11 +181,11 @@ def new_letters(
 
     Raises TransientError when Kafka does not answer. Without the registry what is new is counted all the same.
     """
-    decoder_ = decoder(settings)
+    decoder = decoder_of(settings)
     letters, written = topics.since(settings, pipeline.dead_letters, letters_from, most, _BYTES)
     pages, receipts = topics.since(settings, pipeline.pages, pages_from, _RECEIPTS, _BYTES)
-    read, reasons = _reasons(written, decoder_)
-    return NewLetters(letters.new, read, reasons, _fetched(receipts, decoder_), letters.ends, pages.ends)
+    read, reasons = _reasons(written, decoder)
+    return NewLetters(letters.new, read, reasons, _fetched(receipts, decoder), letters.ends, pages.ends)
 
 
 def _reasons(messages: Iterable[Message], decoder: Decoder) -> tuple[int, dict[str, int]]:
@@ -217,8 +203,8 @@ def _reasons(messages: Iterable[Message], decoder: Decoder) -> tuple[int, dict[s
 
 def reasons_of(letter: Record) -> set[str]:
     """The reason codes of a dead letter; one for what is none."""
-    told = letter.get("reasons")
-    return {str(reason) for reason in told} if told and isinstance(told, list) else {"not_readable"}
+    reasons = letter.get("reasons")
+    return {str(reason) for reason in reasons} if reasons and isinstance(reasons, list) else {"not_readable"}
 
 
 def _fetched(receipts: Iterable[Message], decoder: Decoder) -> int:

@@ -23,8 +23,8 @@ _AGAIN = Retry(
 
 def token(settings: Settings) -> str:
     """A bearer token, good for a day. Raises TransientError when Airflow does not give one."""
-    made = credentials.load(settings.secrets)
-    password = made.airflow_password if made else ""
+    login = credentials.load(settings.secrets)
+    password = login.airflow_password if login else ""
     body = {"username": airflow.USER, "password": password}
     return str(call(settings, "POST", "/auth/token", body)["access_token"])
 

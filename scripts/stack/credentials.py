@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ADMIN_IDENTITY = "CN=admin"
 RENEWAL = datetime.timedelta(days=30)  # before their end, certificates are made anew
 _LIFETIME = datetime.timedelta(days=825)
+_WORDS = "words.json"  # the passwords and keys
 _CERTIFICATES = ("ca.pem", "nifi.pem", "admin.pem")
 
 
@@ -58,7 +59,7 @@ def ensure(folder: Path) -> Credentials:
     """Load the credentials in `folder`, making what is missing. Raises TerminalError for damaged passwords."""
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
-    words = _complete(folder / "words.json", _words(folder / "words.json") or _Words("", "", "", ""))
+    words = _complete(folder / _WORDS, _words(folder / _WORDS) or _Words("", "", "", ""))
     if not (folder / "admin.pem").exists():
         _make_certificates(folder)
     return _credentials(folder, words)
@@ -66,8 +67,13 @@ def ensure(folder: Path) -> Credentials:
 
 def load(folder: Path) -> Credentials | None:
     """The credentials in `folder` as they are, None when none have been made. Raises as `ensure` does."""
-    words = _words(folder / "words.json")
+    words = _words(folder / _WORDS)
     return _credentials(folder, words) if words else None
+
+
+def present(folder: Path) -> bool:
+    """Whether any have been made in `folder`, also when they are damaged."""
+    return (folder / _WORDS).exists()
 
 
 def require(folder: Path) -> Credentials:

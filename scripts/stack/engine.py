@@ -109,7 +109,7 @@ class Local:
     pipeline: Pipeline
 
 
-def known(credentials: Credentials | None) -> Credentials:
+def required(credentials: Credentials | None) -> Credentials:
     """The credentials to ask an engine with. Raises TerminalError when there are none."""
     if credentials is None:
         raise TerminalError("the secrets to ask it with are missing")

@@ -104,7 +104,7 @@ class _Interrupted(Exception):
 class _Fault(TransientError):
     """A fault that another attempt may not meet. progress: bytes had come; pause: seconds that the server asks for."""
 
-    def __init__(self, message: str, progress: bool = False, pause: float = 0.0) -> None:
+    def __init__(self, message: str, *, progress: bool = False, pause: float = 0.0) -> None:
         super().__init__(message, _NETWORK)
         self.progress = progress
         self.pause = pause
@@ -206,7 +206,9 @@ class _Fetching:
             finally:
                 part.flush()
         if have < artifact.size:
-            raise _Fault(f"{_host(url)} ended {artifact.name} after {have} of {artifact.size} bytes", have > resumed)
+            raise _Fault(
+                f"{_host(url)} ended {artifact.name} after {have} of {artifact.size} bytes", progress=have > resumed
+            )
         if digest.hexdigest() != artifact.sha256:
             part.truncate(0)
             if resumed:
@@ -298,7 +300,7 @@ def _require_ok(response: requests.Response, artifact: Artifact, url: str) -> No
     )
 
 
-def _network_error(error: Exception, artifact: Artifact, url: str, progress: bool) -> PipelineError:
+def _network_error(error: Exception, artifact: Artifact, url: str, *, progress: bool) -> PipelineError:
     shown = _without_credentials(url)
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return TerminalError(
@@ -307,7 +309,7 @@ def _network_error(error: Exception, artifact: Artifact, url: str, progress: boo
         )
     if isinstance(error, ValueError):  # requests' own errors of a URL that is none
         return TerminalError(f"{shown} is not a URL to fetch from", "correct PIPELINE_MAVEN")
-    return _Fault(f"{artifact.name} could not be fetched from {_host(url)}: {_why(error)}", progress)
+    return _Fault(f"{artifact.name} could not be fetched from {_host(url)}: {_why(error)}", progress=progress)
 
 
 def _why(error: BaseException) -> str:
@@ -398,7 +400,7 @@ def _unwritable(error: OSError, cache: Path) -> TerminalError:
 
 @contextmanager
 def _display(total: int) -> Iterator[Callable[[int], None]]:
-    """A function to be told the bytes that are there: it moves a bar, or prints a line now and then into a log."""
+    """A function that takes the bytes that are there: it moves a bar, or prints a line now and then into a log."""
     title = "Fetching the engines"
     if sys.stderr.isatty():
         columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())

@@ -54,7 +54,9 @@ def damaged(lock: Lock, cache: Path) -> list[Path] | None:
     if not root.is_dir():
         return None
     wanted = {
-        root / path: size for artifacts, locked in _roles(lock) for path, size in artifacts.layout.made(locked).items()
+        root / path: size
+        for artifacts, locked in _roles(lock)
+        for path, size in artifacts.layout.contents(locked).items()
     }
     return [path for path, size in wanted.items() if not path.exists() or size not in (None, path.stat().st_size)]
 
@@ -77,10 +79,10 @@ def install(lock: Lock, cache: Path) -> Installed:
                 for leftover in root.parent.glob(f"{_UNFINISHED}*"):
                     shutil.rmtree(leftover, ignore_errors=True)
                 with tempfile.TemporaryDirectory(dir=root.parent, prefix=_UNFINISHED) as work:
-                    made = Path(work, "made")
+                    unfinished = Path(work, "made")
                     for artifacts, locked in _roles(lock):
-                        artifacts.layout.lay_out([fetch.place(cache, artifact) for artifact in locked], made)
-                    made.rename(root)
+                        artifacts.layout.lay_out([fetch.place(cache, artifact) for artifact in locked], unfinished)
+                    unfinished.rename(root)
     except (OSError, tarfile.TarError, zipfile.BadZipFile) as error:
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise TerminalError(

@@ -38,7 +38,7 @@ class Layout(Protocol):
     def lay_out(self, files: Sequence[Path], root: Path) -> None:
         """Lay fetched files out under `root`. Raises TerminalError when they are not as expected."""
 
-    def made(self, artifacts: Sequence[Artifact]) -> Mapping[str, int | None]:
+    def contents(self, artifacts: Sequence[Artifact]) -> Mapping[str, int | None]:
         """What is there afterwards: path -> size in bytes, None where any will do."""
 
 
@@ -51,14 +51,14 @@ class Artifacts:
     """The files of one role of an engine.
 
     coordinates: what Maven resolves them from, group:artifact:version[:type[:classifier]]; for a wheel, how pip names
-    it. alone: they are taken without what they depend on. managed_by: the POM that says the versions of what they
-    depend on. left_out: names of resolved files that are not needed, from the engine's files by role.
+    it. transitive: with what they depend on. managed_by: the POM that says the versions of that. left_out: names of
+    resolved files that are not needed, from the engine's files by role.
     """
 
     role: str
     coordinates: Sequence[str]
     layout: Layout
-    alone: bool = False
+    transitive: bool = True
     managed_by: str | None = None
     left_out: Callable[[Mapping[str, Sequence[Path]]], set[str]] = _nothing
 
@@ -82,7 +82,7 @@ class Linked:
             except OSError:  # a file system without hard links
                 shutil.copyfile(file, folder / file.name)
 
-    def made(self, artifacts: Sequence[Artifact]) -> Mapping[str, int | None]:
+    def contents(self, artifacts: Sequence[Artifact]) -> Mapping[str, int | None]:
         return {f"{self.folder}/{artifact.name}": artifact.size for artifact in artifacts}
 
 
@@ -98,7 +98,7 @@ class Untarred:
             with tarfile.open(archive) as opened:
                 opened.extractall(root / self.folder, filter="data")
 
-    def made(self, artifacts: Sequence[Artifact]) -> Mapping[str, int | None]:
+    def contents(self, artifacts: Sequence[Artifact]) -> Mapping[str, int | None]:
         return {self.expected: None}
 
 
@@ -113,7 +113,7 @@ class Unzipped:
         for prefix, folder in self.folders.items():
             _unzip(files, prefix, root / folder)
 
-    def made(self, artifacts: Sequence[Artifact]) -> Mapping[str, int | None]:
+    def contents(self, artifacts: Sequence[Artifact]) -> Mapping[str, int | None]:
         return dict.fromkeys(self.expected)
 
 

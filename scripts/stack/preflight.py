@@ -19,7 +19,7 @@ DISK_NEEDED = 6 * 1024**3  # bytes for engines, their data and logs
 
 
 @dataclass(frozen=True)
-class Holder:
+class PortHolder:
     """Who keeps a port from us. text: in words that follow "is taken", empty when unknown. pid: None when unknown."""
 
     text: str
@@ -74,7 +74,7 @@ def existing(folder: Path) -> Path:
     return folder
 
 
-def holder(port: int) -> Holder | None:
+def holder(port: int) -> PortHolder | None:
     """None when the port is free, else who holds it as far as this user may know."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: TIME_WAIT is no obstacle
@@ -83,17 +83,17 @@ def holder(port: int) -> Holder | None:
             return None
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
-                return Holder(f" ({error.strerror})", None)
+                return PortHolder(f" ({error.strerror})", None)
     try:
         for connection in psutil.net_connections("tcp"):
             if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
                 if not connection.pid:
-                    return Holder(" by another user's process", None)
+                    return PortHolder(" by another user's process", None)
                 name = psutil.Process(connection.pid).name()
-                return Holder(f" by {name} (process {connection.pid})", connection.pid)
+                return PortHolder(f" by {name} (process {connection.pid})", connection.pid)
     except psutil.Error:
         pass
-    return Holder("", None)
+    return PortHolder("", None)
 
 
 def gib(size: int) -> str:

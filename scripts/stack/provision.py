@@ -4,7 +4,7 @@ from nifi_flows.pipeline import Pipeline
 from scripts.stack import schema_registry
 from scripts.stack.engines import cassandra, kafka
 from scripts.stack.stack import Stack
-from spark_consumer.names import TableName, subject
+from spark_consumer.names import subject
 
 
 def provision(stack: Stack, pipeline: Pipeline) -> None:
@@ -15,12 +15,12 @@ def provision(stack: Stack, pipeline: Pipeline) -> None:
     from spark_consumer.table import create_keyspace, create_table  # with Cassandra's driver
 
     subjects = schema_registry.subjects(stack.settings)
-    for topic, made in pipeline.topics.items():
-        if subject(topic) not in subjects:
-            schema_registry.register(stack.settings, subject(topic), made.contract.read_text())
+    for name, topic in pipeline.topics.items():
+        if subject(name) not in subjects:
+            schema_registry.register(stack.settings, subject(name), topic.contract.read_text())
     kafka.create_topics(stack.settings, pipeline.topics)
+    table = pipeline.table_name
     with cassandra.session(stack.settings, stack.credentials, admin=True) as session:
-        table = TableName(pipeline.keyspace, pipeline.table)
         create_keyspace(session, table)
         create_table(session, table)
         cassandra.grant(session, table.keyspace)

@@ -12,7 +12,8 @@ from scripts.stack.settings import Settings
 if TYPE_CHECKING:  # imported when something is asked: it takes half a second, and most commands ask nothing
     from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
-_SECONDS = 20.0
+_SECONDS = 20.0  # for each step of an answer
+_SCHEMA_SECONDS = 10.0  # where only a schema is read
 _REMEDY = "see ./scripts/pipeline logs registry"
 
 T = TypeVar("T")
@@ -27,7 +28,7 @@ def subjects(settings: Settings) -> list[str]:
 def registered(settings: Settings, subject: str, schema: str) -> bool:
     """Whether a subject has exactly this schema. Raises TransientError when the registry does not answer."""
     with _client(settings, subject) as client:
-        return _known(lambda: client.lookup_schema(subject, _avro(schema))) is not None
+        return _found(lambda: client.lookup_schema(subject, _avro(schema))) is not None
 
 
 def check_compatible(settings: Settings, subject: str, schema: str) -> None:
@@ -35,7 +36,7 @@ def check_compatible(settings: Settings, subject: str, schema: str) -> None:
     with _client(settings, subject) as client:
         # test_compatibility keeps the reasons to itself
         path = f"compatibility/subjects/{quote(subject, safe='')}/versions/latest?verbose=true"
-        answer = _known(lambda: client._rest_client.post(path, body=_avro(schema).to_dict()))
+        answer = _found(lambda: client._rest_client.post(path, body=_avro(schema).to_dict()))
     if answer is not None and not answer.get("is_compatible"):  # None: the subject is new
         raise _incompatible(subject, "; ".join(answer.get("messages") or ["it is not backward compatible"]))
 
@@ -49,13 +50,10 @@ def register(settings: Settings, subject: str, schema: str) -> int:
         return client.register_schema(subject, _avro(schema))
 
 
-def schema(settings: Settings, schema_id: int, seconds: float = 10.0) -> str | None:
-    """The Avro JSON of an id, None when the registry knows no such id.
-
-    Raises TransientError when the registry does not answer, each step of it within so many seconds.
-    """
-    with _client(settings, f"schema {schema_id}", seconds) as client:
-        found = _known(lambda: client.get_schema(schema_id))
+def schema(settings: Settings, schema_id: int) -> str | None:
+    """The Avro JSON of an id, None for an unknown one. Raises TransientError when the registry does not answer."""
+    with _client(settings, f"schema {schema_id}", _SCHEMA_SECONDS) as client:
+        found = _found(lambda: client.get_schema(schema_id))
     return None if found is None else found.schema_str
 
 
@@ -89,7 +87,7 @@ def _client(settings: Settings, about: str = "subjects", seconds: float = _SECON
         raise TransientError(f"the schema registry at {address} does not answer: {error}", _REMEDY) from error
 
 
-def _known(ask: Callable[[], T]) -> T | None:
+def _found(ask: Callable[[], T]) -> T | None:
     """The answer, None for 404."""
     from confluent_kafka.schema_registry.error import SchemaRegistryError
 

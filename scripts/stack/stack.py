@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from nifi_flows.errors import PipelineError, TerminalError
 from nifi_flows.pipeline import Pipeline
-from scripts.stack import credentials as made
-from scripts.stack import engines, install, preflight
+from scripts.stack import credentials, engines, install, preflight
 from scripts.stack.credentials import Credentials
 from scripts.stack.engine import Configuration, Engine, Launch, Local
 from scripts.stack.engines import nifi, source, spark
@@ -64,17 +63,17 @@ def prepare(settings: Settings, pipeline: Pipeline, invalid_share: float | None 
         preflight.check_memory()
         preflight.check_disk(settings.home)
         preflight.check_disk(settings.cache)
-        made.renew(settings.secrets)  # now, since NiFi reads its certificates only when it starts
-    install.ensure(settings.cache, settings.maven)
+        credentials.renew(settings.secrets)  # now, since NiFi reads its certificates only when it starts
+    install.ensure(settings.cache, settings.maven)  # before anything is made, since it may fail
     for folder in (settings.home, settings.conf, settings.data, settings.logs, settings.run):
         folder.mkdir(parents=True, exist_ok=True)
     settings.home.chmod(0o700)
-    stack = _of(settings, made.ensure(settings.secrets))
-    written = configuration(stack, pipeline)
+    stack = _of(settings, credentials.ensure(settings.secrets))
+    configured = configuration(stack, pipeline)
     if invalid_share is not None:
         source.break_users(settings, invalid_share)
-    written.write()
-    return stack, written
+    configured.write()
+    return stack, configured
 
 
 def configuration(stack: Stack, pipeline: Pipeline) -> Configuration:
@@ -86,7 +85,7 @@ def configuration(stack: Stack, pipeline: Pipeline) -> Configuration:
 def running(settings: Settings) -> Stack:
     """The stack that runs, as its settings describe it; writes nothing. Raises TransientError when it does not run."""
     Supervisor(settings).require()
-    return _of(settings, made.require(settings.secrets))
+    return _of(settings, credentials.require(settings.secrets))
 
 
 def _of(settings: Settings, credentials: Credentials) -> Stack:

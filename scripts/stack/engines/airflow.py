@@ -172,10 +172,10 @@ def _ini(sections: Mapping[str, Mapping[str, object]]) -> str:
 
 def _ask(settings: Settings, name: str, reported: str, credentials: Credentials | None, patience: float) -> str:
     health = get_json(f"{url(settings)}/api/v2/monitor/health", patience)
-    return heard_of(health[reported], _started(settings, name))
+    return component_health(health[reported], _started(settings, name))
 
 
-def heard_of(health: Mapping[str, str | None], started: datetime.datetime | None) -> str:
+def component_health(health: Mapping[str, str | None], started: datetime.datetime | None) -> str:
     """What Airflow reports of one component, in words. started: when the component was, None where it is not known.
 
     Raises TransientError unless it is healthy, and has been heard of since it was started: for half a minute, the

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from nifi_flows.errors import TransientError
 from nifi_flows.files import write_private
 from scripts.stack.credentials import Credentials
-from scripts.stack.engine import Configuration, Engine, Launch, Local, known
+from scripts.stack.engine import Configuration, Engine, Launch, Local, required
 from scripts.stack.http import Deadline, cause
 from scripts.stack.layout import Artifacts, Linked
 from scripts.stack.settings import LOOPBACK, Port, Settings
@@ -177,7 +177,7 @@ def configure(local: Local) -> Configuration:
 
 
 @contextmanager
-def session(settings: Settings, credentials: Credentials, admin: bool = False) -> Iterator[Session]:
+def session(settings: Settings, credentials: Credentials, *, admin: bool = False) -> Iterator[Session]:
     """A CQL session as the pipeline's role, or as the superuser. Raises TransientError when nobody answers."""
     user, password = (_ADMIN, credentials.cassandra_admin_password) if admin else (ROLE, credentials.cassandra_password)
     with _connect(settings, user, password) as opened:
@@ -185,22 +185,18 @@ def session(settings: Settings, credentials: Credentials, admin: bool = False) -
 
 
 @contextmanager
-def _connect(
-    settings: Settings, user: str, password: str, connect_timeout: float = 10, request_timeout: float = 30
-) -> Iterator[Session]:
+def _connect(settings: Settings, user: str, password: str, connect_timeout: float = 10) -> Iterator[Session]:
     from cassandra import DriverException
     from cassandra.auth import PlainTextAuthProvider
     from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable
     from cassandra.policies import WhiteListRoundRobinPolicy
 
-    policy = WhiteListRoundRobinPolicy([LOOPBACK])
+    profile = ExecutionProfile(load_balancing_policy=WhiteListRoundRobinPolicy([LOOPBACK]), request_timeout=30)
     cluster = Cluster(
         [LOOPBACK],
         port=settings.port(PORT),
         auth_provider=PlainTextAuthProvider(user, password),
-        execution_profiles={
-            EXEC_PROFILE_DEFAULT: ExecutionProfile(load_balancing_policy=policy, request_timeout=request_timeout)
-        },
+        execution_profiles={EXEC_PROFILE_DEFAULT: profile},
         connect_timeout=connect_timeout,
         protocol_version=5,
     )
@@ -243,11 +239,12 @@ def write_cqlshrc(settings: Settings, credentials: Credentials) -> None:
 
 
 def _ask(settings: Settings, credentials: Credentials | None, patience: float) -> str:
-    deadline, password = Deadline(patience), known(credentials).cassandra_password
+    deadline, password = Deadline(patience), required(credentials).cassandra_password
     _speaks_cql(settings.port(PORT), deadline)
     logging.getLogger("cassandra").setLevel(logging.CRITICAL)  # what it meets is in the error
-    with _connect(settings, ROLE, password, deadline.left(), deadline.left()) as opened:
-        return f"release {opened.execute('SELECT release_version FROM system.local').one()[0]}"
+    with _connect(settings, ROLE, password, deadline.left()) as opened:
+        rows = opened.execute("SELECT release_version FROM system.local", timeout=deadline.left())
+        return f"release {rows.one()[0]}"
 
 
 def _speaks_cql(port: int, deadline: Deadline) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from nifi_flows.errors import TerminalError
 from scripts.stack.credentials import ADMIN_IDENTITY, Credentials
-from scripts.stack.engine import QUICK_START, Configuration, Engine, Launch, Local, known
+from scripts.stack.engine import QUICK_START, Configuration, Engine, Launch, Local, required
 from scripts.stack.http import Deadline
 from scripts.stack.layout import Artifacts, Installed, Linked, Unzipped
 from scripts.stack.lock import Artifact
@@ -70,7 +70,7 @@ class _StandardNar:
                 entry = zipfile.ZipInfo(f"META-INF/bundled-dependencies/{file.name}", _EPOCH)
                 nar.writestr(entry, file.read_bytes())
 
-    def made(self, artifacts: Sequence[Artifact]) -> Mapping[str, int | None]:
+    def contents(self, artifacts: Sequence[Artifact]) -> Mapping[str, int | None]:
         return {self._path(_standard_version(artifact.name for artifact in artifacts)): None}
 
     def _path(self, version: str) -> str:
@@ -132,13 +132,13 @@ ARTIFACTS = (
             more=":nar",
         ),
         Linked("nifi"),
-        alone=True,
+        transitive=False,
     ),
     Artifacts(
         "python",
         _nifi("nifi-python-framework", "nifi-python-extension-api", more=":jar"),
         Unzipped({"framework/": _FRAMEWORK, "nifiapi/": f"{_API}/nifiapi"}, expected=[_FRAMEWORK, _API]),
-        alone=True,
+        transitive=False,
     ),
     Artifacts(
         "standard-nar",
@@ -216,7 +216,7 @@ def configure(local: Local) -> Configuration:
 
 def ask(settings: Settings, credentials: Credentials | None, patience: float) -> str:
     """What NiFi says of itself. Raises as `http.get_json` does while it does not answer, or not for the flow."""
-    deadline, own = Deadline(patience), known(credentials)
+    deadline, own = Deadline(patience), required(credentials)
     login = {"cert": (str(own.admin_certificate), str(own.admin_key)), "verify": str(own.ca)}
 
     def get(what: str) -> Any:

@@ -19,7 +19,7 @@ ARTIFACTS = (
         "archive",
         ["io.apicurio:apicurio-registry-app:3.3.3:tar.gz:all"],
         Untarred("registry", expected="registry/quarkus-run.jar"),
-        alone=True,
+        transitive=False,
     ),
 )
 

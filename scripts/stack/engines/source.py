@@ -69,10 +69,10 @@ def break_users(settings: Settings, invalid_share: float) -> None:
     misbehave(settings, _with_share(behaviour(settings), invalid_share))
 
 
-def _with_share(told: Behaviour, invalid_share: float) -> Behaviour:
+def _with_share(current: Behaviour, invalid_share: float) -> Behaviour:
     try:
         # not msgspec's replace, which skips the checks
-        return Behaviour(faults=told.faults, invalid=told.invalid, invalid_share=invalid_share)
+        return Behaviour(faults=current.faults, invalid=current.invalid, invalid_share=invalid_share)
     except ValueError as error:
         raise TerminalError(
             f"--invalid-share {invalid_share:g} can't be: {error}",
@@ -80,9 +80,9 @@ def _with_share(told: Behaviour, invalid_share: float) -> Behaviour:
         ) from error
 
 
-def misbehave(settings: Settings, told: Behaviour) -> None:
+def misbehave(settings: Settings, wanted: Behaviour) -> None:
     """Tell the source what to do wrong from the next request on, or once it runs."""
-    write_private(_file(settings), told.json())
+    write_private(_file(settings), wanted.json())
 
 
 def stats(settings: Settings) -> dict[str, Any] | None:

@@ -22,7 +22,7 @@ from scripts.stack import machine as resources
 from scripts.stack.engines import describe, kafka
 from scripts.stack.machine import Memory
 from scripts.stack.settings import Settings
-from tests.unit.doctor.told import GIB, OK, severities
+from tests.unit.doctor.severities import GIB, OK, severities
 
 
 def room(folder: Path) -> Disk:
@@ -55,7 +55,7 @@ def test_a_half_dead_stack_is_told_in_time(settings: Settings, monkeypatch: pyte
     monkeypatch.setattr(examine, "_PATIENCE", 1.5)
     processes = dict.fromkeys([engine.name for engine in describe(settings)], Process("STOPPED", 0, 0))
     processes |= dict.fromkeys(("kafka", "registry", "cassandra"), Process("RUNNING", 900, GIB))
-    monkeypatch.setattr(running, "supervised", lambda *arguments: Supervised(True, processes, []))
+    monkeypatch.setattr(running, "supervised", lambda *arguments: Supervised(running=True, processes=processes))
     credentials.ensure(settings.secrets)
     settings.home.chmod(0o700)
     with socket.create_server(("127.0.0.1", settings.port(kafka.PORT))):

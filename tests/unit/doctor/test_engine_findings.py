@@ -12,7 +12,7 @@ from scripts.observe import engines as running
 from scripts.observe.engines import Exit, Process, Supervised
 from scripts.stack.launch import boot_id
 from scripts.stack.settings import Settings
-from tests.unit.doctor.told import OK, PROBLEM, WARNING, severities
+from tests.unit.doctor.severities import OK, PROBLEM, WARNING, severities
 
 
 @pytest.mark.parametrize(
@@ -52,14 +52,14 @@ def test_engines_that_outlived_their_supervisor_are_told_until_they_end(settings
         (settings.run / "nifi.group").write_text(f"{left.pid} {boot_id()}")
         found = running.supervised(settings, ["nifi", "kafka"])
         left.kill()
-    assert found == Supervised(False, {}, ["nifi"])
+    assert found == Supervised(running=False, leftovers=["nifi"])
     assert severities(engines.check_supervised(found, set_up=True)) == [PROBLEM]
     assert running.supervised(settings, ["nifi"]).leftovers == []
 
 
 def test_a_stack_that_is_down_is_no_problem() -> None:
     for set_up in (True, False):
-        assert severities(engines.check_supervised(Supervised(False, {}, []), set_up)) == [OK]
+        assert severities(engines.check_supervised(Supervised(running=False), set_up=set_up)) == [OK]
 
 
 def test_an_engine_that_may_be_left_out_is_fine_while_it_is_stopped() -> None:

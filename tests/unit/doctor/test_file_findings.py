@@ -17,7 +17,7 @@ from scripts.stack import credentials, fetch
 from scripts.stack.fetch import Differences
 from scripts.stack.lock import Artifact
 from scripts.stack.settings import Settings
-from tests.unit.doctor.told import OK, PROBLEM, WARNING, severities
+from tests.unit.doctor.severities import OK, PROBLEM, WARNING, severities
 
 
 def test_secrets_that_others_may_read(settings: Settings) -> None:

@@ -11,7 +11,7 @@ from scripts.doctor.check import Chain, Check
 from scripts.doctor.check import findings as told
 from scripts.doctor.finding import Finding, exit_code, failed, ok, problem, warning
 from scripts.observe.gather import Step
-from tests.unit.doctor.told import OK, PROBLEM
+from tests.unit.doctor.severities import OK, PROBLEM
 
 
 @pytest.mark.parametrize(

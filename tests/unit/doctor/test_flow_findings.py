@@ -10,10 +10,10 @@ from nifi_flows.pipeline import USERS
 from scripts.doctor import flow, topics
 from scripts.doctor.finding import Finding, Severity
 from scripts.observe.canvas import Bulletin, Canvas, Queue
-from scripts.observe.consumer import Progress
+from scripts.observe.consumer import ConsumerProgress
 from scripts.observe.records import LettersSummary
 from scripts.observe.topics import Position
-from tests.unit.doctor.told import OK, PROBLEM, WARNING, severities
+from tests.unit.doctor.severities import OK, PROBLEM, WARNING, severities
 
 
 def canvas(**changed: Any) -> Canvas:
@@ -73,7 +73,7 @@ def test_bulletins_are_few_and_harmless() -> None:
     ],
 )
 def test_lag(before: Position, after: Position, silent: float, severity: Severity, words: str) -> None:
-    found = list(topics.check_progress(Progress({0: before}, {0: after}, 3.0, silent)))
+    found = list(topics.check_progress(ConsumerProgress({0: before}, {0: after}, 3.0, silent)))
     assert severity in severities(found)
     assert any(words in finding.what for finding in found)
 

@@ -15,12 +15,12 @@ import pytest
 from scripts.doctor import machine
 from scripts.doctor.finding import Severity, ok
 from scripts.observe import machine as readings
-from scripts.observe.machine import Disk, Port, Proxies
+from scripts.observe.machine import Disk, PortUse, Proxies
 from scripts.stack import credentials
 from scripts.stack.engines import registry
 from scripts.stack.machine import Memory
 from scripts.stack.settings import Settings
-from tests.unit.doctor.told import GIB, MIB, OK, PROBLEM, WARNING, severities
+from tests.unit.doctor.severities import GIB, MIB, OK, PROBLEM, WARNING, severities
 
 LOCK = """\
 Has_Dots.and-more==1.0 \\
@@ -88,11 +88,11 @@ def disk(folder: str = "/home", device: int = 1, free: int = 50 * GIB, writable:
 )
 def test_a_disk_that_runs_full(free: int, running: bool, severity: Severity) -> None:
     one, other = disk("/one", free=free), disk("/other", free=free)
-    (found,) = machine.check_disks([one, other], running)
+    (found,) = machine.check_disks([one, other], running=running)
     assert severities([found]) == [severity]
     assert "/one" in found.what
     assert "/other" in found.what, "one file system is told once, with all that is on it"
-    assert len(list(machine.check_disks([one, replace(other, device=2)], running))) == 2
+    assert len(list(machine.check_disks([one, replace(other, device=2)], running=running))) == 2
 
 
 def test_a_folder_that_cannot_be_made_or_written(tmp_path: Path) -> None:
@@ -183,5 +183,5 @@ def test_ports_know_their_holders(settings: Settings) -> None:
 
 
 def test_ports_of_this_stack_are_fine() -> None:
-    (found,) = machine.check_ports([Port(1, "A", None), Port(2, "B", " by java", ours=True)])
+    (found,) = machine.check_ports([PortUse(1, "A", None), PortUse(2, "B", " by java", ours=True)])
     assert found == ok("ports", "1 free, 1 held by this stack")

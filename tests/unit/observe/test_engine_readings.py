@@ -54,6 +54,6 @@ def test_each_engine_is_asked_with_what_it_takes_and_is_needed_by_what_follows()
 
 
 def test_a_stack_that_never_ran_has_no_processes(settings: Settings) -> None:
-    assert engines.supervised(settings, ["nifi"]) == Supervised(False, {}, [])
+    assert engines.supervised(settings, ["nifi"]) == Supervised(running=False)
     assert engines.process(settings, "nifi") == Process("DOWN", 0, 0)
     assert not settings.home.exists()

@@ -122,7 +122,7 @@ def registry(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[tu
 
 def test_schemas_come_from_the_registry_past_any_proxy(registry: tuple[Settings, list[str]]) -> None:
     settings, paths = registry
-    decoder = records.decoder(settings)
+    decoder = records.decoder_of(settings)
     assert decoder.decode(frame(id="a"))["id"] == "a"
     assert paths == ["/apis/ccompat/v7/schemas/ids/7"]
     assert decoder.decoded(frame(9)) is None
@@ -132,7 +132,7 @@ def test_schemas_come_from_the_registry_past_any_proxy(registry: tuple[Settings,
 
 def test_a_registry_that_does_not_answer_is_told(settings: Settings) -> None:
     with pytest.raises(RegistryAway, match=r"the schema registry at http://127\.0\.0\.1:.* does not answer"):
-        records.decoder(settings).decode(frame())
+        records.decoder_of(settings).decode(frame())
 
 
 # Frames
@@ -169,7 +169,7 @@ Topics = Callable[..., None]
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Topics:
     """Fill topics: name -> values. Everybody decodes with schema 7."""
-    monkeypatch.setattr(records, "decoder", lambda settings: schemas())
+    monkeypatch.setattr(records, "decoder_of", lambda settings: schemas())
 
     def fill(**values: list[bytes]) -> None:
         written = {name: [message(v, offset) for offset, v in enumerate(listed)] for name, listed in values.items()}
@@ -225,7 +225,7 @@ def test_letters_are_counted_while_the_registry_is_away(
     settings: Settings, held: Topics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held(dlq=[frame(reasons=["a"])] * 3, pages=[frame(fetched=5)])
-    monkeypatch.setattr(records, "decoder", lambda settings: away())
+    monkeypatch.setattr(records, "decoder_of", lambda settings: away())
     assert records.summarise_letters(settings, USERS, 200) == LettersSummary(3, 0, {})
     assert records.new_letters(settings, USERS, {0: 0}, {0: 0}, 9) == NewLetters(3, 0, {}, 0, {0: 3}, {0: 1})
 

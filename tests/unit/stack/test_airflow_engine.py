@@ -141,7 +141,7 @@ NOW = datetime.datetime(2026, 5, 4, 12, 0, tzinfo=datetime.UTC)
 
 
 def heard(**health: str | None) -> str:
-    return airflow.heard_of(health, NOW)
+    return airflow.component_health(health, NOW)
 
 
 def test_a_component_is_ready_when_it_was_heard_of_since_its_start() -> None:
