@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from nifi_flows.wording import some
-from scripts.observe.pull_run import PullRun
+from scripts.observe.pull_run import RunState
 from scripts.observe.records import Frames, Record
 
 _NAMED = 5  # pages or keys that a finding names before it only counts
@@ -26,7 +26,7 @@ class Audit:
 
 
 def audit(
-    run: PullRun,
+    run: RunState,
     receipts: Mapping[str, Record],
     frames: Frames,
     letters: Mapping[str, Record],
@@ -72,7 +72,7 @@ def audit(
     return Audit(counts, dict(reasons.most_common()), findings)
 
 
-def _pages_missing(run: PullRun, receipts: Mapping[str, Record]) -> list[str]:
+def _pages_missing(run: RunState, receipts: Mapping[str, Record]) -> list[str]:
     """Pages that NiFi's cursor has passed and nobody has a receipt for.
 
     Of an earlier run nothing is known but what it left: a page that it waited for was abandoned with it.

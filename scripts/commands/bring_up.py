@@ -16,7 +16,7 @@ from scripts.commands.cqlsh import cqlsh_output
 from scripts.deployment import local_nifi, service, state
 from scripts.deployment.context import Context
 from scripts.observe import consumer, pull_run, rows, totals
-from scripts.observe.pull_run import PullRun
+from scripts.observe.pull_run import RunState
 from scripts.stack.engines import cassandra
 from scripts.stack.provision import provision
 from scripts.stack.settings import Settings
@@ -128,7 +128,7 @@ def _watch(stack: Stack, pipeline: Pipeline, begun: float) -> None:
                 shown = line
 
 
-def _polled(stack: Stack, pipeline: Pipeline) -> Iterator[tuple[PullRun, int]]:
+def _polled(stack: Stack, pipeline: Pipeline) -> Iterator[tuple[RunState, int]]:
     """The pull run and the consumer's lag, once a second; an engine that restarts meanwhile gets time to come back."""
     deadline = time.monotonic() + _RESTART
     while True:

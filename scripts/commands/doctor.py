@@ -8,10 +8,10 @@ import typer
 from nifi_flows.errors import PipelineError
 from nifi_flows.pipeline import USERS
 from scripts.commands import console
-from scripts.doctor.finding import Finding, Severity, exit_code, failed
+from scripts.doctor.diagnosis import Diagnosis, Grade, exit_code, failed
 from scripts.stack import configuration
 
-_STYLES = {Severity.ok: "green", Severity.warning: "yellow", Severity.problem: "bold red"}
+_STYLES = {Grade.ok: "green", Grade.warning: "yellow", Grade.problem: "bold red"}
 
 
 def doctor(output: console.OutputOption = console.Output.text) -> None:
@@ -34,7 +34,7 @@ def doctor(output: console.OutputOption = console.Output.text) -> None:
         raise typer.Exit(code)
 
 
-def _print(findings: list[Finding]) -> None:
+def _print(findings: list[Diagnosis]) -> None:
     for area, group in groupby(findings, key=lambda finding: finding.area):
         console.out.print(area, style="bold", markup=False)
         for finding in group:
@@ -43,6 +43,6 @@ def _print(findings: list[Finding]) -> None:
             if finding.remedy:
                 console.out.print(f"          next: {finding.remedy}", markup=False)
     console.out.print()
-    for severity in (Severity.problem, Severity.warning):
+    for severity in (Grade.problem, Grade.warning):
         count = sum(finding.severity is severity for finding in findings)
         console.out.print(f"{count or 'no'} {severity}{'s' * (count != 1)}")

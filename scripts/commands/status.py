@@ -14,7 +14,7 @@ from nifi_flows.wording import first_line
 from scripts.commands import console
 from scripts.observe import engines
 from scripts.observe.engines import Process
-from scripts.observe.gather import Failed, Gathered, Step, Unread, gather
+from scripts.observe.gather import Failed, Gathered, ReadStep, Unread, gather
 from scripts.stack import configuration, credentials
 from scripts.stack.credentials import Credentials
 from scripts.stack.engine import Engine
@@ -59,10 +59,10 @@ def look(
 ) -> tuple[list[EngineStatus], dict[str, object]]:
     """Each engine, and the flow: `summary` in words, and its figures where they could be read."""
     asks = engines.asks(described, login, _ANSWER)
-    processes = {e.name: Step("supervisor", partial(engines.process, settings, e.name)) for e in described}
-    run = Step("NiFi", partial(_pull_run, settings, login, pipeline), needed=True)
-    lag = Step("Kafka", partial(_lag, settings, pipeline))
-    alone: list[Step[Any]] = [*asks.values(), *processes.values()]
+    processes = {e.name: ReadStep("supervisor", partial(engines.process, settings, e.name)) for e in described}
+    run = ReadStep("NiFi", partial(_pull_run, settings, login, pipeline), needed=True)
+    lag = ReadStep("Kafka", partial(_lag, settings, pipeline))
+    alone: list[ReadStep[Any]] = [*asks.values(), *processes.values()]
     read = gather([[run, lag], *([step] for step in alone)], _PATIENCE)
     found = [_engine(engine, read, asks[engine.name], processes[engine.name]) for engine in described]
     return found, _flow(read, run, lag)
@@ -84,7 +84,7 @@ def _lag(settings: Settings, pipeline: Pipeline) -> int:
     return consumer.lag(settings, pipeline)
 
 
-def _engine(engine: Engine, read: Gathered, asked: Step[str], supervised: Step[Process]) -> EngineStatus:
+def _engine(engine: Engine, read: Gathered, asked: ReadStep[str], supervised: ReadStep[Process]) -> EngineStatus:
     answer, process = read.of(asked), read.of(supervised)
     if isinstance(process, Unread):
         process = Process("UNKNOWN", 0, 0)
@@ -94,7 +94,7 @@ def _engine(engine: Engine, read: Gathered, asked: Step[str], supervised: Step[P
     )
 
 
-def _flow(read: Gathered, run: Step[dict[str, object]], lag: Step[int]) -> dict[str, object]:
+def _flow(read: Gathered, run: ReadStep[dict[str, object]], lag: ReadStep[int]) -> dict[str, object]:
     found, behind = read.of(run), read.of(lag)
     for step, outcome in ((run, found), (lag, behind)):
         if isinstance(outcome, Failed) and not isinstance(outcome.error, PipelineError):

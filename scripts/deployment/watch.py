@@ -9,7 +9,7 @@ from nifi_flows.errors import TransientError
 from nifi_flows.host import Report
 from nifi_flows.pipeline import Pipeline
 from scripts.observe import pull_run, topics
-from scripts.observe.pull_run import Cursor, PullRun
+from scripts.observe.pull_run import RunCursor, RunState
 from scripts.stack.settings import Settings
 
 _RECORD = 20.0  # seconds in which a record should have passed
@@ -20,7 +20,7 @@ _PAUSE = 0.3  # seconds from one look to the next
 class Look:
     """The pull run at one moment. pages: that were published so far, None when Kafka does not tell."""
 
-    run: PullRun
+    run: RunState
     pages: int | None
 
 
@@ -80,7 +80,7 @@ def trouble(before: Look, now: Look, complaint: str | None) -> str | None:
     return None
 
 
-def _handed_out(before: Cursor | None, now: Cursor | None) -> int:
+def _handed_out(before: RunCursor | None, now: RunCursor | None) -> int:
     """How many pages of one pull run the flow has begun with from one moment to another."""
     if before is None or now is None or before.run != now.run:
         return 0

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from scripts.doctor.finding import Finding, failed, problem
-from scripts.observe.gather import Failed, Gathered, Late, Skipped, Step, Unread, gather
+from scripts.doctor.diagnosis import Diagnosis, failed, problem
+from scripts.observe.gather import Failed, Gathered, Late, ReadStep, Skipped, Unread, gather
 
 T = TypeVar("T")
 Chain = Sequence["Check[Any]"]
@@ -17,12 +17,12 @@ class Check(Generic[T]):
     """area: of its findings. judge: what the reading means. broken: what it means that there is none."""
 
     area: str
-    step: Step[T]
-    judge: Callable[[T], Iterable[Finding]]
-    broken: Callable[[Exception], Finding] | None = None
+    step: ReadStep[T]
+    judge: Callable[[T], Iterable[Diagnosis]]
+    broken: Callable[[Exception], Diagnosis] | None = None
 
 
-def findings(chains: Sequence[Chain], seconds: float) -> list[Finding]:
+def findings(chains: Sequence[Chain], seconds: float) -> list[Diagnosis]:
     """Take the readings and judge them, in the order of the checks; see `gather` for chains.
 
     What is read from an engine comes after its answer in a chain: one that is down is one finding.
@@ -30,12 +30,12 @@ def findings(chains: Sequence[Chain], seconds: float) -> list[Finding]:
     return judged(chains, gather([[check.step for check in chain] for chain in chains], seconds))
 
 
-def judged(chains: Sequence[Chain], read: Gathered) -> list[Finding]:
+def judged(chains: Sequence[Chain], read: Gathered) -> list[Diagnosis]:
     """What the checks' readings mean, in the order of the checks."""
     return [finding for chain in chains for check in chain for finding in _judged(check, chain[0], read)]
 
 
-def _judged(check: Check[T], first: Check[Any], read: Gathered) -> Iterator[Finding]:
+def _judged(check: Check[T], first: Check[Any], read: Gathered) -> Iterator[Diagnosis]:
     found = read.of(check.step)
     match found:
         case Failed(error=error):
@@ -50,7 +50,7 @@ def _judged(check: Check[T], first: Check[Any], read: Gathered) -> Iterator[Find
             yield from check.judge(found)
 
 
-def _late(first: Check[Any], *, answered: bool) -> Finding:
+def _late(first: Check[Any], *, answered: bool) -> Diagnosis:
     what = "what it holds was not read in time" if answered else "no answer in time"
     remedy = f"./scripts/pipeline logs {first.step.name}" if first.area == "engines" else "ask again"
     return problem(first.area, f"{first.step.name}: {what}", remedy)

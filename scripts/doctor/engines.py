@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping
 
 from nifi_flows.wording import one_line
-from scripts.doctor.finding import Finding, ok, problem, warning
+from scripts.doctor.diagnosis import Diagnosis, ok, problem, warning
 from scripts.observe.engines import Exit, Process, Supervised
 
 _STARTING = 240  # seconds after its start in which an engine may still be silent
 
 
-def check_supervised(found: Supervised, *, set_up: bool) -> Iterator[Finding]:
+def check_supervised(found: Supervised, *, set_up: bool) -> Iterator[Diagnosis]:
     if found.leftovers:
         yield problem(
             "engines",
@@ -20,7 +20,7 @@ def check_supervised(found: Supervised, *, set_up: bool) -> Iterator[Finding]:
         yield ok("engines", "the stack is not running" if set_up else "nothing is set up yet; ./scripts/run does it")
 
 
-def check_engine(name: str, process: Process | None, answer: str | Exception, *, optional: bool) -> Finding:
+def check_engine(name: str, process: Process | None, answer: str | Exception, *, optional: bool) -> Diagnosis:
     """process: None when the supervisor gave none. answer: the engine's own, or why there is none."""
     logs = f"./scripts/pipeline logs {name}"
     state = process.state if process else ""
@@ -43,7 +43,7 @@ def check_engine(name: str, process: Process | None, answer: str | Exception, *,
     )
 
 
-def check_exits(exits: Mapping[str, list[Exit]]) -> Iterator[Finding]:
+def check_exits(exits: Mapping[str, list[Exit]]) -> Iterator[Diagnosis]:
     """exits: engine -> how it ended by itself within the last hour."""
     for name, times in exits.items():
         last = one_line(f"at {times[-1].at:%H:%M:%S}, {times[-1].how}")

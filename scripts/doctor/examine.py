@@ -14,13 +14,13 @@ from nifi_flows.pipeline import Pipeline
 from scripts.bootstrap import LOCK
 from scripts.doctor import engines, files, flow, machine, topics
 from scripts.doctor.check import Chain, Check, findings, judged
-from scripts.doctor.finding import Finding, failed
+from scripts.doctor.diagnosis import Diagnosis, failed
 from scripts.observe import canvas, consumer, records
 from scripts.observe import engines as running
 from scripts.observe import files as disk
 from scripts.observe import machine as readings
 from scripts.observe.engines import Process, Supervised
-from scripts.observe.gather import Step, Unread, gather
+from scripts.observe.gather import ReadStep, Unread, gather
 from scripts.stack import credentials, install, lock
 from scripts.stack import machine as resources
 from scripts.stack.credentials import Credentials
@@ -42,7 +42,7 @@ _AREAS = (
 )
 
 
-def examine(settings: Settings, pipeline: Pipeline) -> list[Finding]:
+def examine(settings: Settings, pipeline: Pipeline) -> list[Diagnosis]:
     """Everything that can be said of the machine and of the stack now, in the order of reading; changes nothing."""
     logging.getLogger("urllib3").setLevel(logging.CRITICAL)  # what they meet becomes a finding
     logging.getLogger("cassandra").setLevel(logging.CRITICAL)
@@ -57,7 +57,7 @@ def examine(settings: Settings, pipeline: Pipeline) -> list[Finding]:
     return sorted(listed, key=lambda finding: _AREAS.index(finding.area))
 
 
-def _credentials(settings: Settings) -> tuple[Credentials | None, list[Finding]]:
+def _credentials(settings: Settings) -> tuple[Credentials | None, list[Diagnosis]]:
     """The credentials to ask the engines with, None when there are none, and what is wrong with the passwords."""
     try:
         return credentials.load(settings.secrets), []
@@ -65,10 +65,10 @@ def _credentials(settings: Settings) -> tuple[Credentials | None, list[Finding]]
         return None, [failed("secrets", error)]
 
 
-def _supervised(settings: Settings, names: Iterable[str]) -> tuple[Supervised, list[Finding]]:
+def _supervised(settings: Settings, names: Iterable[str]) -> tuple[Supervised, list[Diagnosis]]:
     """What the supervisor has; one that is there and says nothing has engines that may still be asked."""
     set_up = (settings.conf / "supervisord.conf").exists()
-    asked = Step("supervisor", lambda: running.supervised(settings, names))
+    asked = ReadStep("supervisor", lambda: running.supervised(settings, names))
     check = Check("engines", asked, partial(engines.check_supervised, set_up=set_up))
     read = gather([[asked]], _SUPERVISOR)
     found = read.of(asked)
@@ -81,31 +81,31 @@ def _machine(settings: Settings, found: Supervised) -> list[Chain]:
     folders = (("PIPELINE_HOME", settings.home), ("PIPELINE_CACHE", settings.cache))
     version = sys.version_info[:2]
     checks: list[Check[Any]] = [
-        Check("machine", Step("platform", install.require_machine), lambda _: ()),
+        Check("machine", ReadStep("platform", install.require_machine), lambda _: ()),
         Check(
             "Python",
-            Step("packages", readings.packages),
+            ReadStep("packages", readings.packages),
             lambda packages: machine.check_python(version, Path(LOCK).read_text(), packages),
         ),
-        Check("memory", Step("memory", resources.memory), lambda memory: [machine.check_memory(memory, used)]),
-        Check("memory", Step("CPUs", resources.cores), lambda cores: [machine.check_cores(cores)]),
+        Check("memory", ReadStep("memory", resources.memory), lambda memory: [machine.check_memory(memory, used)]),
+        Check("memory", ReadStep("CPUs", resources.cores), lambda cores: [machine.check_cores(cores)]),
         Check(
             "disk",
-            Step("disk", lambda: [readings.read_disk(*folder) for folder in folders]),
+            ReadStep("disk", lambda: [readings.read_disk(*folder) for folder in folders]),
             partial(machine.check_disks, running=up),
         ),
-        Check("network", Step("proxies", readings.read_proxies), machine.check_proxies),
-        Check("network", Step("CA bundles", readings.read_bundles), machine.check_bundles),
-        Check("ports", Step("ports", lambda: readings.read_ports(settings)), machine.check_ports),
+        Check("network", ReadStep("proxies", readings.read_proxies), machine.check_proxies),
+        Check("network", ReadStep("CA bundles", readings.read_bundles), machine.check_bundles),
+        Check("ports", ReadStep("ports", lambda: readings.read_ports(settings)), machine.check_ports),
     ]
     return [[check] for check in checks]
 
 
 def _files(settings: Settings, deadline: float) -> list[Chain]:
     until = deadline - 2  # one more file may be under way then
-    fetched = Step("cache", lambda: disk.engine_files(lock.load(), settings.cache, until))
-    modes = Step("secrets", lambda: disk.modes(settings))
-    ends = Step("certificates", lambda: disk.certificates(settings))
+    fetched = ReadStep("cache", lambda: disk.engine_files(lock.load(), settings.cache, until))
+    modes = ReadStep("secrets", lambda: disk.modes(settings))
+    ends = ReadStep("certificates", lambda: disk.certificates(settings))
     now = datetime.datetime.now(datetime.UTC)
     return [
         [Check("engines' files", fetched, partial(files.check_engines, cache=settings.cache))],
@@ -122,8 +122,8 @@ def _stack(
     described: Sequence[Engine],
 ) -> list[Chain]:
     asks = running.asks(described, login, _ANSWER)
-    lag = Step("lag", lambda: consumer.watch(settings, pipeline, _WATCHED, _ANSWER))
-    letters = Step("dead letters", lambda: records.summarise_letters(settings, pipeline, _LETTERS))
+    lag = ReadStep("lag", lambda: consumer.watch(settings, pipeline, _WATCHED, _ANSWER))
+    letters = ReadStep("dead letters", lambda: records.summarise_letters(settings, pipeline, _LETTERS))
     behind: dict[str, list[Check[Any]]] = {
         "kafka": [
             Check("lag", lag, topics.check_progress),
@@ -131,16 +131,16 @@ def _stack(
         ],
     }
     if login:
-        shown = Step("flow", partial(canvas.read, nifi_of(settings, login), pipeline))
+        shown = ReadStep("flow", partial(canvas.read, nifi_of(settings, login), pipeline))
         behind["nifi"] = [Check("flow", shown, partial(flow.check_flow, pipeline=pipeline))]
     chains: list[Chain] = [
         [_answer(engine, asks[engine.name], found.processes.get(engine.name)), *behind.get(engine.name, [])]
         for engine in described
     ]
-    ended = Step("supervisor's log", lambda: running.exits(settings, datetime.datetime.now() - _RECENT))
+    ended = ReadStep("supervisor's log", lambda: running.exits(settings, datetime.datetime.now() - _RECENT))
     return [*chains, [Check("engines", ended, engines.check_exits)]]
 
 
-def _answer(engine: Engine, asked: Step[str], process: Process | None) -> Check[str]:
+def _answer(engine: Engine, asked: ReadStep[str], process: Process | None) -> Check[str]:
     check = partial(engines.check_engine, engine.name, process, optional=engine.optional)
     return Check("engines", asked, lambda answer: [check(answer)], broken=check)

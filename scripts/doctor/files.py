@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from nifi_flows.wording import some
-from scripts.doctor.finding import Finding, ok, problem, warning
+from scripts.doctor.diagnosis import Diagnosis, ok, problem, warning
 from scripts.observe.files import EngineFiles
 from scripts.stack.credentials import RENEWAL
 
@@ -13,7 +13,7 @@ _NAMED = 3  # files that a finding names before it only counts
 _RENEW = "./scripts/pipeline down, then ./scripts/run: it makes them anew"
 
 
-def check_modes(modes: Mapping[Path, int], home: Path) -> Iterator[Finding]:
+def check_modes(modes: Mapping[Path, int], home: Path) -> Iterator[Diagnosis]:
     """Files are for their owner alone (600), and so are the folders that they are in (700)."""
     opened = {path: mode for path, mode in modes.items() if mode & 0o077}
     for path, mode in opened.items():
@@ -25,7 +25,7 @@ def check_modes(modes: Mapping[Path, int], home: Path) -> Iterator[Finding]:
 
 def check_certificates(
     ends: Mapping[str, datetime.datetime | None], now: datetime.datetime, folder: Path
-) -> Iterator[Finding]:
+) -> Iterator[Diagnosis]:
     """ends: file name -> when the certificate ends, None where there is none in it; {} before any was made."""
     for name, end in ends.items():
         if end is None:
@@ -40,7 +40,7 @@ def check_certificates(
         yield ok("secrets", f"certificates hold until {min(held):%Y-%m-%d}")
 
 
-def check_engines(engines: EngineFiles, cache: Path) -> Iterator[Finding]:
+def check_engines(engines: EngineFiles, cache: Path) -> Iterator[Diagnosis]:
     missing, wrong, unread = engines.cached.missing, engines.cached.wrong, engines.cached.unread
     stop = "./scripts/pipeline down; "
     if wrong:

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from nifi_flows.canvas import Part
 from nifi_flows.pipeline import Pipeline
 from nifi_flows.wording import one_line
-from scripts.doctor.finding import Finding, ok, problem, warning
+from scripts.doctor.diagnosis import Diagnosis, ok, problem, warning
 from scripts.observe.canvas import Canvas, Queue
 
 _FULL = 80  # percent of its back-pressure threshold
 _BULLETINS = 5  # the last ones count
 
 
-def check_flow(canvas: Canvas | None, pipeline: Pipeline) -> Iterator[Finding]:
+def check_flow(canvas: Canvas | None, pipeline: Pipeline) -> Iterator[Diagnosis]:
     if canvas is None:
         yield problem("flow", f"flow {pipeline.name} is not on the canvas", "./scripts/run deploys it")
         return
@@ -24,12 +24,12 @@ def check_flow(canvas: Canvas | None, pipeline: Pipeline) -> Iterator[Finding]:
             yield warning("flow", what, "./scripts/pipeline logs nifi")
 
 
-def _check_processors(processors: list[Part]) -> Iterator[Finding]:
+def _check_processors(processors: list[Part]) -> Iterator[Diagnosis]:
     found = [finding for processor in processors if (finding := _check_processor(processor))]
     yield from found or [ok("flow", f"{len(processors)} processors are valid and running")]
 
 
-def _check_processor(processor: Part) -> Finding | None:
+def _check_processor(processor: Part) -> Diagnosis | None:
     name = repr(one_line(processor.name))
     if processor.validation == "VALIDATING":
         return problem("flow", f"processor {name} is being validated", "wait, then ask again", passing=True)
@@ -44,12 +44,12 @@ def _check_processor(processor: Part) -> Finding | None:
     return None
 
 
-def _check_queues(queues: list[Queue]) -> Iterator[Finding]:
+def _check_queues(queues: list[Queue]) -> Iterator[Diagnosis]:
     found = [finding for queue in queues if (finding := _check_queue(queue))]
     yield from found or [ok("flow", f"{sum(queue.queued for queue in queues)} FlowFiles in its queues")]
 
 
-def _check_queue(queue: Queue) -> Finding | None:
+def _check_queue(queue: Queue) -> Diagnosis | None:
     name = repr(one_line(queue.name))
     if queue.retries and queue.queued:
         return warning(

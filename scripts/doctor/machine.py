@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from nifi_flows.wording import one_line, some
 from scripts.bootstrap import WANTED
-from scripts.doctor.finding import Finding, ok, problem, warning
+from scripts.doctor.diagnosis import Diagnosis, ok, problem, warning
 from scripts.observe.machine import CaBundle, Disk, PortUse, Proxies, normalised
 from scripts.stack.machine import Memory
 from scripts.stack.preflight import DISK_NEEDED, MEMORY_NEEDED, gib
@@ -18,7 +18,7 @@ _LITTLE_DISK = 2 * 1024**3  # bytes
 _FEW_CORES = 2
 
 
-def check_python(version: tuple[int, int], lock: str, installed: Mapping[str, str]) -> Iterator[Finding]:
+def check_python(version: tuple[int, int], lock: str, installed: Mapping[str, str]) -> Iterator[Diagnosis]:
     """lock: text of requirements.lock. installed: normalised name of each package -> its version."""
     if version != WANTED:
         yield problem(
@@ -39,7 +39,7 @@ def check_python(version: tuple[int, int], lock: str, installed: Mapping[str, st
         yield ok("Python", "{}.{}, packages as in requirements.lock".format(*version))
 
 
-def check_memory(memory: Memory, used: int | None) -> Finding:
+def check_memory(memory: Memory, used: int | None) -> Diagnosis:
     """used: resident bytes of the stack's engines, None when it does not run."""
     what = f"{gib(memory.available)} of memory free" + (" within the container's limit" if memory.limited else "")
     remedy = "raise the container's memory limit" if memory.limited else "stop other programs or use a larger machine"
@@ -55,13 +55,13 @@ def check_memory(memory: Memory, used: int | None) -> Finding:
     return ok("memory", what)
 
 
-def check_cores(cores: float) -> Finding:
+def check_cores(cores: float) -> Diagnosis:
     if cores < _FEW_CORES:
         return warning("memory", f"{cores:.1f} CPUs: starting may take longer than is waited", "allow it two CPUs")
     return ok("memory", f"{cores:g} CPUs")
 
 
-def check_disks(disks: Sequence[Disk], *, running: bool) -> Iterator[Finding]:
+def check_disks(disks: Sequence[Disk], *, running: bool) -> Iterator[Diagnosis]:
     for disk in disks:
         if not disk.is_folder:
             yield problem("disk", f"{disk.there} is no folder", f"set {disk.variable} to another place")
@@ -83,7 +83,7 @@ def check_disks(disks: Sequence[Disk], *, running: bool) -> Iterator[Finding]:
             yield ok("disk", what)
 
 
-def check_bundles(bundles: Sequence[CaBundle]) -> Iterator[Finding]:
+def check_bundles(bundles: Sequence[CaBundle]) -> Iterator[Diagnosis]:
     for bundle in bundles:
         if bundle.fault:
             remedy = f"correct or unset {bundle.setting}"
@@ -93,7 +93,7 @@ def check_bundles(bundles: Sequence[CaBundle]) -> Iterator[Finding]:
         yield ok("network", f"CA bundle {path}: {bundle.certificates} certificates")
 
 
-def check_proxies(proxies: Proxies) -> Iterator[Finding]:
+def check_proxies(proxies: Proxies) -> Iterator[Diagnosis]:
     named = ", ".join(f"{name} is {one_line(host)}" for name, host in proxies.hosts.items())
     if proxies.loopback:
         yield problem(
@@ -105,7 +105,7 @@ def check_proxies(proxies: Proxies) -> Iterator[Finding]:
         yield ok("network", f"{named}, not for {LOOPBACK}")
 
 
-def check_ports(ports: Sequence[PortUse]) -> Iterator[Finding]:
+def check_ports(ports: Sequence[PortUse]) -> Iterator[Diagnosis]:
     foreign = [port for port in ports if port.holder is not None and not port.ours]
     for home in sorted({port.home for port in foreign if port.home}):
         held = ", ".join(str(port.number) for port in foreign if port.home == home)

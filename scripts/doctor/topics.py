@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from nifi_flows.pipeline import Pipeline
 from nifi_flows.wording import one_line
-from scripts.doctor.finding import Finding, ok, problem, warning
+from scripts.doctor.diagnosis import Diagnosis, ok, problem, warning
 from scripts.observe import consumer
 from scripts.observe.consumer import ConsumerProgress
 from scripts.observe.records import LettersSummary
@@ -13,7 +13,7 @@ _SILENT = 60  # seconds without a line in its log after which a consumer that st
 _REASONS = 4  # that are named
 
 
-def check_progress(progress: ConsumerProgress) -> Iterator[Finding]:
+def check_progress(progress: ConsumerProgress) -> Iterator[Diagnosis]:
     lost = sum(position.lost for position in progress.after.values())
     if lost:
         what = f"Kafka has removed {lost:,} frames that the consumer had not read"
@@ -35,7 +35,7 @@ def check_progress(progress: ConsumerProgress) -> Iterator[Finding]:
         yield warning("lag", what, "ask again; if it stays so, ./scripts/pipeline logs consumer")
 
 
-def check_dead_letters(letters: LettersSummary, pipeline: Pipeline) -> Iterator[Finding]:
+def check_dead_letters(letters: LettersSummary, pipeline: Pipeline) -> Iterator[Diagnosis]:
     if not letters.count:
         yield ok("dead letters", "none")
         return

@@ -11,7 +11,7 @@ from scripts.monitor.area import ReadContext
 from scripts.monitor.deploys import Deploys
 from scripts.monitor.missing import Missing, reason
 from scripts.monitor.thresholds import Thresholds
-from scripts.observe.gather import Failed, Late, Skipped, Step, gather
+from scripts.observe.gather import Failed, Late, ReadStep, Skipped, gather
 from scripts.stack.settings import Settings
 
 
@@ -30,7 +30,7 @@ def read(settings: Settings, pipeline: Pipeline, limits: Thresholds, memory: Map
     """
     read_so_far: dict[str, Any] = {}
 
-    def step(name: str) -> Step[Any]:
+    def step(name: str) -> ReadStep[Any]:
         area = areas.AREAS[name]
         context: ReadContext[Any, Any] = ReadContext(
             settings, pipeline, limits.areas.get(name), area.recalled(memory.get(name)), read_so_far
@@ -44,10 +44,10 @@ def read(settings: Settings, pipeline: Pipeline, limits: Thresholds, memory: Map
                 raise
             return read_so_far[name]
 
-        return Step(name, take, needed=bool(area.engine))
+        return ReadStep(name, take, needed=bool(area.engine))
 
     chains = [[step(name) for name in chain] for chain in areas.chains()]
-    around = Step("hold, deploys and git", lambda: deploys.read(Context(settings, pipeline)))
+    around = ReadStep("hold, deploys and git", lambda: deploys.read(Context(settings, pipeline)))
     found = gather([*chains, [around]], limits.look_seconds)
     deploying = _reading(found.of(around))
     if isinstance(deploying, Missing):

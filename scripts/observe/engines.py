@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from scripts.observe import usage
-from scripts.observe.gather import Step
+from scripts.observe.gather import ReadStep
 from scripts.stack.credentials import Credentials
 from scripts.stack.engine import Engine
 from scripts.stack.launch import living_group
@@ -55,9 +55,9 @@ def process(settings: Settings, name: str) -> Process:
     return Process(supervisor.state(name), supervisor.uptime(name), usage.memory(supervisor.pid(name)))
 
 
-def asks(engines: Iterable[Engine], credentials: Credentials | None, patience: float) -> dict[str, Step[str]]:
+def asks(engines: Iterable[Engine], credentials: Credentials | None, patience: float) -> dict[str, ReadStep[str]]:
     """Engine's name -> the step that asks it in its own protocol, for so many seconds at most."""
-    return {e.name: Step(e.name, partial(e.ask, credentials, patience), needed=True) for e in engines}
+    return {e.name: ReadStep(e.name, partial(e.ask, credentials, patience), needed=True) for e in engines}
 
 
 @dataclass(frozen=True)

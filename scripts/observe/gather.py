@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
-class Step(Generic[T]):
+class ReadStep(Generic[T]):
     """One reading. name: of it, for people. read: may raise anything.
 
     needed: the rest of its chain makes no sense without it, as when an engine does not answer.
@@ -42,28 +42,28 @@ class Late(Unread):
 class Skipped(Unread):
     """It was not begun. after: the step before it in its chain that was needed and failed, or took too long."""
 
-    after: "Step[Any]"
+    after: "ReadStep[Any]"
 
 
 class Gathered:
     """What the steps have read."""
 
-    def __init__(self, outcomes: "dict[Step[Any], Any]") -> None:
+    def __init__(self, outcomes: "dict[ReadStep[Any], Any]") -> None:
         self._outcomes = outcomes
 
-    def of(self, step: Step[T]) -> T | Unread:
+    def of(self, step: ReadStep[T]) -> T | Unread:
         found: T | Unread = self._outcomes[step]
         return found
 
 
-def gather(chains: Sequence[Sequence[Step[Any]]], seconds: float) -> Gathered:
+def gather(chains: Sequence[Sequence[ReadStep[Any]]], seconds: float) -> Gathered:
     """Run the steps of a chain one after the other and the chains at once, for so many seconds at most.
 
     A step that fails ends its chain only when it was needed. What is not done in time is left behind in its thread.
     """
-    found: dict[Step[Any], Any] = {}
+    found: dict[ReadStep[Any], Any] = {}
 
-    def run(chain: Sequence[Step[Any]]) -> None:
+    def run(chain: Sequence[ReadStep[Any]]) -> None:
         for step in chain:
             try:
                 found[step] = step.read()
@@ -84,10 +84,10 @@ def gather(chains: Sequence[Sequence[Step[Any]]], seconds: float) -> Gathered:
 
 
 def _outcomes(
-    chain: Sequence[Step[Any]], done: "dict[Step[Any], Any]", seconds: float
-) -> "list[tuple[Step[Any], Any]]":
-    outcomes: list[tuple[Step[Any], Any]] = []
-    broken: Step[Any] | None = None
+    chain: Sequence[ReadStep[Any]], done: "dict[ReadStep[Any], Any]", seconds: float
+) -> "list[tuple[ReadStep[Any], Any]]":
+    outcomes: list[tuple[ReadStep[Any], Any]] = []
+    broken: ReadStep[Any] | None = None
     for step in chain:
         if step in done:
             outcome = done[step]

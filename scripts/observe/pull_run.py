@@ -17,7 +17,7 @@ _UNITS = {"n": 1e-9, "ms": 1e-3, "mil": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 8
 
 
 @dataclass(frozen=True)
-class Cursor:
+class RunCursor:
     """The run as NiFi's state has it. run: source/seed/page size. next_page: not known as handed over."""
 
     run: str
@@ -25,14 +25,14 @@ class Cursor:
 
 
 @dataclass(frozen=True)
-class PullRun:
+class RunState:
     """run, pages, interval: what the flow's parameters ask for; interval: seconds between two pages.
 
     cursor: None before the first page, and of a flow that pulls no run. active: threads at work.
     queued: connection name -> FlowFiles, only where there are any. ill: processors that are invalid or don't run.
     """
 
-    cursor: Cursor | None
+    cursor: RunCursor | None
     run: str
     pages: int
     interval: float
@@ -41,13 +41,13 @@ class PullRun:
     ill: list[str]
 
 
-def read(address: NiFi, pipeline: Pipeline) -> PullRun:
+def read(address: NiFi, pipeline: Pipeline) -> RunState:
     """Raises PipelineError when NiFi does not answer or refuses, TransientError when the flow is not deployed."""
     with connection.connected(address):
         return on_canvas(pipeline)
 
 
-def on_canvas(pipeline: Pipeline) -> PullRun:
+def on_canvas(pipeline: Pipeline) -> RunState:
     """As `read`, where nipyapi is connected already; see `connection.connected`."""
     group = canvas.find_group(pipeline.name)
     if group is None:
@@ -70,27 +70,27 @@ def on_canvas(pipeline: Pipeline) -> PullRun:
     run = "/".join(asked.get(name) or "" for name in ("source.name", "run.seed", "run.page.size"))
     interval = seconds_of(asked.get("run.interval") or "")
     pages = int(asked.get("run.pages") or 0)
-    return PullRun(cursor, run, pages, interval, queued, snapshot.active_thread_count, ill)
+    return RunState(cursor, run, pages, interval, queued, snapshot.active_thread_count, ill)
 
 
-def _cursor(source: nifi.ProcessorEntity) -> Cursor | None:
+def _cursor(source: nifi.ProcessorEntity) -> RunCursor | None:
     state = states.get_processor_state(source).component_state
     entries = {
         entry.key: entry.value
         for scope in (state.local_state, state.cluster_state)
         for entry in getattr(scope, "state", None) or []
     }
-    return Cursor(entries["run"], int(entries["next_page"])) if "run" in entries else None
+    return RunCursor(entries["run"], int(entries["next_page"])) if "run" in entries else None
 
 
-def at_rest(found: PullRun) -> bool:
+def at_rest(found: RunState) -> bool:
     """Whether a finite run has handed out its last page and nothing is under way in the flow."""
     if found.cursor is None or not found.pages or found.queued or found.active:
         return False
     return found.cursor.run == found.run and found.cursor.next_page > found.pages
 
 
-def describe(found: PullRun) -> str:
+def describe(found: RunState) -> str:
     """The run in a few words, such as `3 of 10 pages handed out, 2 FlowFiles in 'retry'`."""
     handed = found.cursor.next_page - 1 if found.cursor and found.cursor.run == found.run else 0
     parts = [f"{handed} of {found.pages or 'endless'} pages handed out"]

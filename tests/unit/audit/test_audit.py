@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nifi_flows.pipeline import USERS
 from scripts.audit.judge import Audit, audit
-from scripts.observe.pull_run import Cursor, PullRun
+from scripts.observe.pull_run import RunCursor, RunState
 from scripts.observe.records import Frames
 
 RUN = "embedded/users/10"
@@ -33,7 +33,7 @@ class World:
     letters: dict[str, dict[str, Any]] = field(default_factory=dict)
     rows: set[UUID] = field(default_factory=set)
     undecodable: set[str] = field(default_factory=set)
-    cursor: Cursor | None = None
+    cursor: RunCursor | None = None
     gone: int = 0
 
     def page(self, run: str, number: int, published: int = 8, keys: int = 7, invalid: int = 2) -> None:
@@ -61,7 +61,7 @@ class World:
 
     def audit(self) -> Audit:
         count = sum(len(keys) for keys in self.keys.values()) + len(self.undecodable)
-        run = PullRun(self.cursor, RUN, 3, 0.0, {}, 0, [])
+        run = RunState(self.cursor, RUN, 3, 0.0, {}, 0, [])
         frames = Frames(count, self.keys, self.undecodable, self.gone)
         return audit(run, self.receipts, frames, self.letters, self.rows)
 
@@ -75,7 +75,7 @@ class World:
 
 def balanced() -> World:
     """Three pages of a run under way and two of an earlier one, a foreign frame, and what the consumer refused."""
-    world = World(cursor=Cursor(RUN, 4))
+    world = World(cursor=RunCursor(RUN, 4))
     for number in (1, 2, 3):
         world.page(RUN, number)
     for number in (1, 2):
@@ -249,7 +249,7 @@ def test_a_page_that_was_abandoned_with_its_run_is_no_loss() -> None:
 def test_pages_that_were_fetched_again_change_nothing() -> None:
     """A receipt beyond the cursor: NiFi was killed after the page was published and before its state was."""
     world = balanced()
-    world.cursor = Cursor(RUN, 3)
+    world.cursor = RunCursor(RUN, 3)
     assert world.audit().findings == []
 
 
@@ -266,7 +266,7 @@ pages = st.lists(
 def test_any_world_balances_and_any_single_loss_or_doubling_is_found(
     numbers: list[dict[str, int]], data: st.DataObject
 ) -> None:
-    world = World(cursor=Cursor(RUN, len(numbers) + 1))
+    world = World(cursor=RunCursor(RUN, len(numbers) + 1))
     for number, counts in enumerate(numbers, 1):
         world.page(RUN, number, **counts)
     assert world.audit().findings == []

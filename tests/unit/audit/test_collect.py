@@ -11,21 +11,21 @@ from nifi_flows.errors import TransientError
 from nifi_flows.pipeline import USERS
 from scripts.audit import collect
 from scripts.observe import consumer, pull_run
-from scripts.observe.pull_run import Cursor, PullRun
+from scripts.observe.pull_run import RunCursor, RunState
 from scripts.stack.settings import Settings
 
 HERE = NiFi("https://127.0.0.1:1/nifi-api", Path("ca"), Path("certificate"), Path("key"))
-DONE = PullRun(Cursor("a", 4), "a", 3, 0.0, {}, 0, [])
-BUSY = PullRun(Cursor("a", 2), "a", 3, 0.0, {"page": 1}, 0, [])
+DONE = RunState(RunCursor("a", 4), "a", 3, 0.0, {}, 0, [])
+BUSY = RunState(RunCursor("a", 2), "a", 3, 0.0, {"page": 1}, 0, [])
 
 
-def looks(monkeypatch: pytest.MonkeyPatch, states: list[tuple[PullRun, int]]) -> Iterator[tuple[PullRun, int]]:
+def looks(monkeypatch: pytest.MonkeyPatch, states: list[tuple[RunState, int]]) -> Iterator[tuple[RunState, int]]:
     """Give these states one after the other, and the last one for ever; nobody really sleeps."""
     left = iter(states)
     state = states[0]
     clock = [0.0]
 
-    def run(address: NiFi, pipeline: object) -> PullRun:
+    def run(address: NiFi, pipeline: object) -> RunState:
         nonlocal state
         state = next(left, state)
         return state[0]

@@ -11,14 +11,14 @@ from nifi_flows.errors import TransientError
 from scripts.commands import status
 from scripts.observe import consumer, engines, pull_run
 from scripts.observe.engines import Process
-from scripts.observe.pull_run import Cursor, PullRun
+from scripts.observe.pull_run import RunCursor, RunState
 from scripts.stack import configuration, credentials
 from scripts.stack.credentials import Credentials
 from scripts.stack.engine import Engine
 from scripts.stack.supervise import Supervisor
 from tests.unit.commands.command_line import Pipeline
 
-RUN = PullRun(Cursor("embedded/users/10", 4), "embedded/users/10", 10, 0.0, {"retry": 2}, 1, [])
+RUN = RunState(RunCursor("embedded/users/10", 4), "embedded/users/10", 10, 0.0, {"retry": 2}, 1, [])
 
 
 def fine(credentials: Credentials | None, patience: float) -> str:

@@ -11,14 +11,14 @@ from nifi_flows.pipeline import USERS, Pipeline
 from scripts.deployment import watch
 from scripts.deployment.watch import Look, trouble, verified
 from scripts.observe import pull_run, topics
-from scripts.observe.pull_run import Cursor, PullRun
+from scripts.observe.pull_run import RunCursor, RunState
 from scripts.stack.settings import Settings
 from tests.unit.flows.fake_nifi import Clock
 
 
 def look(pages: int | None, page: int = 1, *, queued: int = 0, run: str = "a/b/1", last: int = 0) -> Look:
     """pages: published. page: the next one of the run. queued: FlowFiles. last: page of the run, 0 for ever."""
-    state = PullRun(Cursor(run, page), run, last, 0.0, {"pages": queued} if queued else {}, 0, [])
+    state = RunState(RunCursor(run, page), run, last, 0.0, {"pages": queued} if queued else {}, 0, [])
     return Look(state, pages)
 
 
@@ -63,7 +63,7 @@ def test_what_verifies_a_flow(before: Look, now: Look, said: str | None) -> None
         (look(5, 1), look(5, 3, queued=1), None, None),
         (look(5, 1), look(6, 3), None, None),
         (look(5, 1), look(5, 3, run="c/d/1"), None, None),
-        (Look(look(5).run, 5), Look(PullRun(None, "", 0, 0.0, {}, 0, []), 5), None, None),
+        (Look(look(5).run, 5), Look(RunState(None, "", 0, 0.0, {}, 0, []), 5), None, None),
     ],
 )
 def test_what_speaks_against_a_flow(before: Look, now: Look, complaint: str | None, said: str | None) -> None:
@@ -132,7 +132,7 @@ def test_a_look_does_without_kafka(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             raise TransientError("Kafka does not answer")
         return 3
 
-    def on_canvas(pipeline: Pipeline) -> PullRun:
+    def on_canvas(pipeline: Pipeline) -> RunState:
         asked.append("canvas")
         return look(0).run
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 
-from scripts.doctor.finding import Finding, Severity
+from scripts.doctor.diagnosis import Diagnosis, Grade
 
 GIB = 1024**3
 MIB = 1024**2
-PROBLEM, WARNING, OK = Severity.problem, Severity.warning, Severity.ok
+PROBLEM, WARNING, OK = Grade.problem, Grade.warning, Grade.ok
 
 
-def severities(findings: Iterable[Finding]) -> list[Severity]:
+def severities(findings: Iterable[Diagnosis]) -> list[Grade]:
     listed = list(findings)
     assert all(finding.remedy or finding.severity is OK for finding in listed), "what is wrong comes with a remedy"
     return [finding.severity for finding in listed]

@@ -12,7 +12,7 @@ from nifi_flows.pipeline import USERS
 from scripts.commands import console
 from scripts.commands import doctor as command
 from scripts.doctor import examine, machine
-from scripts.doctor.finding import exit_code, ok, problem, warning
+from scripts.doctor.diagnosis import exit_code, ok, problem, warning
 from scripts.observe import engines as running
 from scripts.observe import machine as readings
 from scripts.observe.engines import Process, Supervised

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from scripts.doctor import engines
-from scripts.doctor.finding import Severity, ok
+from scripts.doctor.diagnosis import Grade, ok
 from scripts.observe import engines as running
 from scripts.observe.engines import Exit, Process, Supervised
 from scripts.stack.launch import boot_id
@@ -29,7 +29,7 @@ from tests.unit.doctor.severities import OK, PROBLEM, WARNING, severities
     ],
 )
 def test_the_health_of_an_engine(
-    process: Process | None, answer: str | Exception, severity: Severity, passing: bool, words: str
+    process: Process | None, answer: str | Exception, severity: Grade, passing: bool, words: str
 ) -> None:
     found = engines.check_engine("nifi", process, answer, optional=False)
     assert severities([found]) == [severity]

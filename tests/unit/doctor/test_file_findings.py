@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scripts.doctor import examine, files
-from scripts.doctor.finding import Severity, ok
+from scripts.doctor.diagnosis import Grade, ok
 from scripts.observe import files as disk
 from scripts.observe.files import EngineFiles
 from scripts.stack import credentials, fetch
@@ -53,7 +53,7 @@ NOW = dt.datetime(2026, 6, 1, 12, tzinfo=dt.UTC)
 @pytest.mark.parametrize(
     ("days", "severity"), [(-1, PROBLEM), (0, PROBLEM), (1, WARNING), (30, WARNING), (31, OK), (None, PROBLEM)]
 )
-def test_the_end_of_a_certificate(days: int | None, severity: Severity) -> None:
+def test_the_end_of_a_certificate(days: int | None, severity: Grade) -> None:
     end = None if days is None else NOW + dt.timedelta(days=days)
     far = NOW + dt.timedelta(days=300)
     (found,) = files.check_certificates({"ca.pem": far, "nifi.pem": end}, NOW, Path("/s"))

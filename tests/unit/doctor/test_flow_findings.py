@@ -8,7 +8,7 @@ import pytest
 from nifi_flows.canvas import Part
 from nifi_flows.pipeline import USERS
 from scripts.doctor import flow, topics
-from scripts.doctor.finding import Finding, Severity
+from scripts.doctor.diagnosis import Diagnosis, Grade
 from scripts.observe.canvas import Bulletin, Canvas, Queue
 from scripts.observe.consumer import ConsumerProgress
 from scripts.observe.records import LettersSummary
@@ -36,7 +36,7 @@ def canvas(**changed: Any) -> Canvas:
         (canvas(queue={"queued": 1, "percent": 1, "retries": True}), WARNING, "1 FlowFiles wait in 'page'"),
     ],
 )
-def test_the_flow(seen: Canvas | None, severity: Severity, words: str) -> None:
+def test_the_flow(seen: Canvas | None, severity: Grade, words: str) -> None:
     found = list(flow.check_flow(seen, USERS))
     assert severity in severities(found)
     assert [finding.what for finding in found if words in finding.what]
@@ -72,13 +72,13 @@ def test_bulletins_are_few_and_harmless() -> None:
         (Position(5, 9, None), Position(5, 9, 9), 2, OK, "every frame"),
     ],
 )
-def test_lag(before: Position, after: Position, silent: float, severity: Severity, words: str) -> None:
+def test_lag(before: Position, after: Position, silent: float, severity: Grade, words: str) -> None:
     found = list(topics.check_progress(ConsumerProgress({0: before}, {0: after}, 3.0, silent)))
     assert severity in severities(found)
     assert any(words in finding.what for finding in found)
 
 
-def told(letters: LettersSummary) -> Finding:
+def told(letters: LettersSummary) -> Diagnosis:
     (finding,) = topics.check_dead_letters(letters, USERS)
     return finding
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from scripts.doctor import machine
-from scripts.doctor.finding import Severity, ok
+from scripts.doctor.diagnosis import Grade, ok
 from scripts.observe import machine as readings
 from scripts.observe.machine import Disk, PortUse, Proxies
 from scripts.stack import credentials
@@ -58,7 +58,7 @@ def test_python_and_its_packages(version: tuple[int, int], installed: dict[str, 
         (GIB // 4, 6 * GIB, PROBLEM),
     ],
 )
-def test_a_stack_that_runs_has_taken_its_memory(available: int, used: int | None, severity: Severity) -> None:
+def test_a_stack_that_runs_has_taken_its_memory(available: int, used: int | None, severity: Grade) -> None:
     assert severities([machine.check_memory(Memory(available, False), used)]) == [severity]
 
 
@@ -68,7 +68,7 @@ def test_a_containers_limit_is_told_from_a_small_machine() -> None:
 
 
 @pytest.mark.parametrize(("cores", "severity"), [(0.5, WARNING), (2.0, OK), (64.0, OK)])
-def test_cores(cores: float, severity: Severity) -> None:
+def test_cores(cores: float, severity: Grade) -> None:
     assert severities([machine.check_cores(cores)]) == [severity]
 
 
@@ -86,7 +86,7 @@ def disk(folder: str = "/home", device: int = 1, free: int = 50 * GIB, writable:
         (MIB, True, PROBLEM),
     ],
 )
-def test_a_disk_that_runs_full(free: int, running: bool, severity: Severity) -> None:
+def test_a_disk_that_runs_full(free: int, running: bool, severity: Grade) -> None:
     one, other = disk("/one", free=free), disk("/other", free=free)
     (found,) = machine.check_disks([one, other], running=running)
     assert severities([found]) == [severity]
@@ -134,7 +134,7 @@ def test_bundles_of_the_environment_and_of_pip(tmp_path: Path, monkeypatch: pyte
     ("no_proxy", "severity"), [("", PROBLEM), ("example.org", PROBLEM), ("localhost,127.0.0.1", OK)]
 )
 def test_a_proxy_must_not_get_the_calls_of_our_own_engines(
-    no_proxy: str, severity: Severity, monkeypatch: pytest.MonkeyPatch
+    no_proxy: str, severity: Grade, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)

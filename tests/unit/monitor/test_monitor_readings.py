@@ -29,7 +29,7 @@ from scripts.monitor.deploys import Deploys
 from scripts.monitor.missing import Missing
 from scripts.observe import canvas, pull_run, records
 from scripts.observe.canvas import Canvas
-from scripts.observe.pull_run import Cursor, PullRun
+from scripts.observe.pull_run import RunCursor, RunState
 from scripts.stack import configuration, credentials
 from scripts.stack.settings import Settings
 from tests.unit.monitor.well import FLOW, LETTERS, LIMITS, NOW, WELL, counted
@@ -132,7 +132,7 @@ def nifi(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("nifi")
 def test_the_flow_is_read_with_its_run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = Canvas([Part("1", "processor", "Fetch page", "STOPPED", "VALID", [])], FLOW.queues, [])
-    run = PullRun(Cursor("embedded/a/5", 4), "embedded/a/5", 3, 60.0, {}, 0, [])
+    run = RunState(RunCursor("embedded/a/5", 4), "embedded/a/5", 3, 60.0, {}, 0, [])
     monkeypatch.setattr(canvas, "read", lambda address, pipeline: seen)
     monkeypatch.setattr(pull_run, "read", lambda address, pipeline: run)
     stopped = ["processor 'Fetch page' is stopped"]

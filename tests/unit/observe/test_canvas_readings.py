@@ -19,7 +19,7 @@ from nifi_flows.errors import TransientError
 from nifi_flows.pipeline import USERS
 from scripts.observe import canvas, pull_run
 from scripts.observe.canvas import Canvas, Queue, age_of
-from scripts.observe.pull_run import Cursor, PullRun
+from scripts.observe.pull_run import RunCursor, RunState
 
 HERE = NiFi("https://127.0.0.1:1/nifi-api", Path("ca"), Path("certificate"), Path("key"))
 NOW = datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)
@@ -153,8 +153,8 @@ def test_the_pull_run_is_read_with_what_was_asked_for_and_what_is_under_way(show
     shown.queues = [status(flow_files_queued=2), status(name="retry")]
     shown.active = 1
     shown.processors.append(processor("Fetch pages", "InvokeHTTP", "STOPPED", "INVALID"))
-    assert pull_run.read(HERE, USERS) == PullRun(
-        Cursor("embedded/users/10", 4),
+    assert pull_run.read(HERE, USERS) == RunState(
+        RunCursor("embedded/users/10", 4),
         "embedded/users/10",
         3,
         2.0,
@@ -165,6 +165,6 @@ def test_the_pull_run_is_read_with_what_was_asked_for_and_what_is_under_way(show
 
 
 def test_before_the_first_page_there_is_no_cursor(shown: SimpleNamespace) -> None:
-    assert pull_run.read(HERE, USERS) == PullRun(None, "//", 0, 0.0, {}, 0, [])
+    assert pull_run.read(HERE, USERS) == RunState(None, "//", 0, 0.0, {}, 0, [])
     shown.processors = [processor("Fetch pages", "InvokeHTTP")]
     assert pull_run.read(HERE, USERS).cursor is None, "it pulls no run"

@@ -4,7 +4,7 @@ import datetime as dt
 
 from scripts.observe import engines
 from scripts.observe.engines import Exit, Process, Supervised
-from scripts.observe.gather import Failed, Skipped, Step, gather
+from scripts.observe.gather import Failed, ReadStep, Skipped, gather
 from scripts.stack.credentials import Credentials
 from scripts.stack.engine import Ask, Engine
 from scripts.stack.settings import Settings
@@ -46,7 +46,7 @@ def test_each_engine_is_asked_with_what_it_takes_and_is_needed_by_what_follows()
         raise refused
 
     asks = engines.asks([engine("kafka", ask), engine("nifi", down)], None, 4.0)
-    canvas = Step("canvas", lambda: 1)
+    canvas = ReadStep("canvas", lambda: 1)
     read = gather([[asks["kafka"]], [asks["nifi"], canvas]], 5)
     assert read.of(asks["kafka"]) == "None within 4 s"
     assert read.of(asks["nifi"]) == Failed(refused)

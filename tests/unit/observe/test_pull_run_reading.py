@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.observe.pull_run import Cursor, PullRun, at_rest, describe, seconds_of
+from scripts.observe.pull_run import RunCursor, RunState, at_rest, describe, seconds_of
 
 RUN = "embedded/users/10"
 EARLIER = "embedded/before/10"
@@ -11,25 +11,25 @@ EARLIER = "embedded/before/10"
 @pytest.mark.parametrize(
     ("cursor", "pages", "queued", "active", "rests"),
     [
-        (Cursor(RUN, 4), 3, {}, 0, True),
-        (Cursor(RUN, 3), 3, {}, 0, False),
-        (Cursor(EARLIER, 4), 3, {}, 0, False),
-        (Cursor(RUN, 4), 3, {"stamped": 1}, 0, False),
-        (Cursor(RUN, 4), 3, {}, 1, False),
-        (Cursor(RUN, 4), 0, {}, 0, False),
+        (RunCursor(RUN, 4), 3, {}, 0, True),
+        (RunCursor(RUN, 3), 3, {}, 0, False),
+        (RunCursor(EARLIER, 4), 3, {}, 0, False),
+        (RunCursor(RUN, 4), 3, {"stamped": 1}, 0, False),
+        (RunCursor(RUN, 4), 3, {}, 1, False),
+        (RunCursor(RUN, 4), 0, {}, 0, False),
         (None, 3, {}, 0, False),
     ],
 )
 def test_only_a_finished_run_with_nothing_under_way_is_at_rest(
-    cursor: Cursor | None, pages: int, queued: dict[str, int], active: int, rests: bool
+    cursor: RunCursor | None, pages: int, queued: dict[str, int], active: int, rests: bool
 ) -> None:
-    assert at_rest(PullRun(cursor, RUN, pages, 0.0, queued, active, [])) is rests
+    assert at_rest(RunState(cursor, RUN, pages, 0.0, queued, active, [])) is rests
 
 
 def test_a_flow_is_described_in_a_few_words() -> None:
-    assert describe(PullRun(None, RUN, 3, 0.0, {}, 0, [])) == "0 of 3 pages handed out"
-    assert describe(PullRun(Cursor(EARLIER, 9), RUN, 3, 0.0, {}, 0, [])) == "0 of 3 pages handed out"
-    busy = PullRun(Cursor(RUN, 3), RUN, 0, 0.0, {"due": 2}, 1, ["Fetch page: invalid, stopped"])
+    assert describe(RunState(None, RUN, 3, 0.0, {}, 0, [])) == "0 of 3 pages handed out"
+    assert describe(RunState(RunCursor(EARLIER, 9), RUN, 3, 0.0, {}, 0, [])) == "0 of 3 pages handed out"
+    busy = RunState(RunCursor(RUN, 3), RUN, 0, 0.0, {"due": 2}, 1, ["Fetch page: invalid, stopped"])
     assert describe(busy) == "2 of endless pages handed out, 2 FlowFiles in 'due', Fetch page: invalid, stopped"
 
 

@@ -8,7 +8,7 @@ from nifi_flows.errors import PipelineError, TransientError
 from nifi_flows.wording import one_line
 
 
-class Severity(StrEnum):
+class Grade(StrEnum):
     """problem: something does not work, or will not start. warning: it works, but somebody should know."""
 
     ok = "ok"
@@ -17,32 +17,32 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One line: what was found, and what to do about it.
 
     area: what it belongs to, such as "ports". remedy: empty where nothing is wrong. passing: waiting may mend it.
     """
 
     area: str
-    severity: Severity
+    severity: Grade
     what: str
     remedy: str = ""
     passing: bool = False
 
 
-def ok(area: str, what: str) -> Finding:
-    return Finding(area, Severity.ok, what)
+def ok(area: str, what: str) -> Diagnosis:
+    return Diagnosis(area, Grade.ok, what)
 
 
-def warning(area: str, what: str, remedy: str) -> Finding:
-    return Finding(area, Severity.warning, what, remedy)
+def warning(area: str, what: str, remedy: str) -> Diagnosis:
+    return Diagnosis(area, Grade.warning, what, remedy)
 
 
-def problem(area: str, what: str, remedy: str, *, passing: bool = False) -> Finding:
-    return Finding(area, Severity.problem, what, remedy, passing)
+def problem(area: str, what: str, remedy: str, *, passing: bool = False) -> Diagnosis:
+    return Diagnosis(area, Grade.problem, what, remedy, passing)
 
 
-def failed(area: str, error: BaseException) -> Finding:
+def failed(area: str, error: BaseException) -> Diagnosis:
     """A reading that could not be taken is a finding itself."""
     if isinstance(error, PipelineError):
         remedy = one_line(error.remedy) or "./scripts/pipeline status"
@@ -51,9 +51,9 @@ def failed(area: str, error: BaseException) -> Finding:
     return problem(area, what, "mend that, then ask again")
 
 
-def exit_code(findings: Sequence[Finding], later: int) -> int:
+def exit_code(findings: Sequence[Diagnosis], later: int) -> int:
     """0 without a problem (warnings are none), `later` when waiting may mend every problem, else 1."""
-    problems = [finding for finding in findings if finding.severity is Severity.problem]
+    problems = [finding for finding in findings if finding.severity is Grade.problem]
     if not problems:
         return 0
     return later if all(finding.passing for finding in problems) else 1

@@ -9,8 +9,8 @@ from nifi_flows.errors import TerminalError, TransientError
 from nifi_flows.wording import one_line
 from scripts.doctor.check import Chain, Check
 from scripts.doctor.check import findings as told
-from scripts.doctor.finding import Finding, exit_code, failed, ok, problem, warning
-from scripts.observe.gather import Step
+from scripts.doctor.diagnosis import Diagnosis, exit_code, failed, ok, problem, warning
+from scripts.observe.gather import ReadStep
 from tests.unit.doctor.severities import OK, PROBLEM
 
 
@@ -24,7 +24,7 @@ from tests.unit.doctor.severities import OK, PROBLEM
         ([problem("a", "b", "c", passing=True), problem("a", "b", "c")], 1),
     ],
 )
-def test_the_exit_code(findings: list[Finding], code: int) -> None:
+def test_the_exit_code(findings: list[Diagnosis], code: int) -> None:
     assert exit_code(findings, later=75) == code
 
 
@@ -51,21 +51,24 @@ def test_what_hangs_or_breaks_hides_nothing_else() -> None:
     def breaks() -> int:
         raise ZeroDivisionError
 
-    def judged(number: int) -> list[Finding]:
+    def judged(number: int) -> list[Diagnosis]:
         return [ok("lag", f"{number}")]
 
     begun = time.monotonic()
     chains: list[Chain] = [
-        [Check("engines", Step("nifi", hangs, needed=True), judged), Check("flow", Step("flow", lambda: 1), judged)],
         [
-            Check("engines", Step("kafka", lambda: "fine", needed=True), lambda said: [ok("engines", said)]),
-            Check("lag", Step("lag", breaks), judged),
-            Check("lag", Step("lag again", lambda: 2), judged),
-            Check("dead letters", Step("dead letters", hangs), judged),
-            Check("dead letters", Step("more of them", lambda: 3), judged),
+            Check("engines", ReadStep("nifi", hangs, needed=True), judged),
+            Check("flow", ReadStep("flow", lambda: 1), judged),
         ],
-        [Check("engines", Step("registry", breaks), judged, lambda error: problem("engines", "down", "start it"))],
-        [Check("disk", Step("disk", lambda: "room"), lambda said: [ok("disk", said)])],
+        [
+            Check("engines", ReadStep("kafka", lambda: "fine", needed=True), lambda said: [ok("engines", said)]),
+            Check("lag", ReadStep("lag", breaks), judged),
+            Check("lag", ReadStep("lag again", lambda: 2), judged),
+            Check("dead letters", ReadStep("dead letters", hangs), judged),
+            Check("dead letters", ReadStep("more of them", lambda: 3), judged),
+        ],
+        [Check("engines", ReadStep("registry", breaks), judged, lambda error: problem("engines", "down", "start it"))],
+        [Check("disk", ReadStep("disk", lambda: "room"), lambda said: [ok("disk", said)])],
     ]
     found = told(chains, 0.3)
     never.set()
