@@ -35,6 +35,6 @@ def live_columns(spark: SparkSession, table: TableName) -> dict[str, str]:
         keyspace = session.getMetadata().getKeyspace(table.keyspace)
         found = keyspace.get().getTable(table.table) if keyspace.isPresent() else keyspace
         columns = found.get().getColumns().values() if found.isPresent() else []
-        return {column.getName().asInternal(): column.getType().asCql(False, False) for column in columns}
+        return {column.getName().asInternal(): column.getType().asCql(False, False) for column in columns}  # noqa: FBT003 - Java
     finally:
         session.close()

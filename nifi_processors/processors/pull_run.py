@@ -92,9 +92,9 @@ class PullRun(FlowFileSource):
         name = context.getProperty(self.SOURCE_NAME).getValue() or ""
         found = []
         if size.isdecimal() and int(size) > 5000:
-            found.append(ValidationResult("Page Size", "a page holds at most 5000 users", False, size))
+            found.append(ValidationResult("Page Size", "a page holds at most 5000 users", valid=False, input=size))
         if "/" in name:
-            found.append(ValidationResult("Source Name", "it may not hold a slash", False, name))
+            found.append(ValidationResult("Source Name", "it may not hold a slash", valid=False, input=name))
         return found
 
     def onScheduled(self, context: ProcessContext) -> None:

@@ -187,7 +187,7 @@ class Supervisor:
         for wave in (*(up & names for names in _FIRST), up - set().union(*_FIRST)):
             for name in wave:
                 with contextlib.suppress(xmlrpc.client.Fault):  # it has just ended by itself
-                    self._rpc().stopProcess(name, False)  # without waiting for its end
+                    self._rpc().stopProcess(name, False)  # noqa: FBT003 - XML-RPC has no keywords; it does not wait
             while any(self.state(name) in (*_UP, "STOPPING") for name in wave):
                 time.sleep(0.1)
 
