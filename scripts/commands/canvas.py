@@ -1,6 +1,5 @@
 """`canvas`: the NiFi canvas in an ordinary browser, through a proxy that holds the certificate."""
 
-import asyncio
 import os
 import threading
 import webbrowser
@@ -11,7 +10,7 @@ import typer
 
 from nifi_flows.files import write_private
 from scripts.commands import console
-from scripts.stack import configuration, credentials, preflight
+from scripts.stack import configuration, credentials
 from scripts.stack.engines import nifi, spark
 from scripts.stack.settings import LOOPBACK, Settings
 from scripts.stack.stack import nifi_of
@@ -20,7 +19,10 @@ from scripts.stack.supervise import Supervisor
 
 def canvas() -> None:
     """Show the NiFi canvas in a browser, by a link that works once; serves until Ctrl-C."""
+    import asyncio
+
     from scripts.canvas import proxy
+    from scripts.stack import preflight
 
     settings = configuration.load()
     Supervisor(settings).require()

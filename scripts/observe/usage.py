@@ -1,10 +1,14 @@
 """What an engine takes of the machine: the processes of its process group, summed."""
 
-from collections.abc import Callable
+from __future__ import annotations
 
-import psutil
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from scripts.stack.launch import members
+
+if TYPE_CHECKING:
+    import psutil
 
 
 def memory(group: int) -> int:
@@ -18,6 +22,8 @@ def cpu_seconds(group: int) -> float:
 
 
 def _summed(group: int, read: Callable[[psutil.Process], float]) -> float:
+    import psutil  # takes a while, which --help need not wait
+
     total = 0.0
     for pid in members(group) if group else []:
         try:

@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 
 @dataclass(frozen=True)
 class Memory:
@@ -17,6 +15,8 @@ class Memory:
 
 
 def memory() -> Memory:
+    import psutil  # takes a while, which --help need not wait
+
     machine = psutil.virtual_memory().available
     left = min(memory_limits(), default=machine)
     return Memory(max(0, min(machine, left)), left < machine)

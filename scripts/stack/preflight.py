@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from nifi_flows.errors import TerminalError
 from scripts.stack import machine
 from scripts.stack.engine import Engine
@@ -84,6 +82,8 @@ def holder(port: int) -> PortHolder | None:
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 return PortHolder(f" ({error.strerror})", None)
+    import psutil  # takes a while, which --help need not wait
+
     try:
         for connection in psutil.net_connections("tcp"):
             if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:

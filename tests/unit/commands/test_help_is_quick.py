@@ -9,8 +9,8 @@ from scripts import commands
 from scripts.bootstrap import ROOT
 
 HEAVY = {
-    *("aiohttp", "airflow", "cassandra", "confluent_kafka", "cryptography", "fastavro", "kafka", "nipyapi"),
-    *("pydantic", "pyspark", "requests", "supervisor", "tenacity", "urllib3"),
+    *("aiohttp", "airflow", "cassandra", "confluent_kafka", "asyncio", "cryptography", "fastavro", "kafka", "nipyapi"),
+    *("psutil", "pydantic", "pyspark", "requests", "supervisor", "tenacity", "urllib3"),
 }
 WORKERS = {"scripts.commands.__main__", "scripts.commands.bring_up"}  # which no command imports at its top
 
