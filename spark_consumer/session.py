@@ -42,7 +42,8 @@ def create_spark_connection(settings: ConsumerSettings | None = None) -> SparkSe
         "spark.ui.showConsoleProgress": "false",
         "spark.driver.defaultJavaOptions": JAVA_OPTIONS,
         "spark.executor.defaultJavaOptions": JAVA_OPTIONS,
-        "spark.cassandra.output.ignoreNulls": "true",
+        # A null deletes its cell as of the record's time; left unset, the cell of an older record would stay beside it.
+        "spark.cassandra.output.ignoreNulls": "false",
         # Every key is a partition of its own, so grouping by partition would make batches of one row. On a ring,
         # replica_set in spark-defaults.conf would spare the coordinator a hop.
         "spark.cassandra.output.batch.grouping.key": "none",

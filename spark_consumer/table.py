@@ -64,12 +64,12 @@ def insert_data(session: Session, **user: Any) -> None:
     """Upserts one user of created_users as of its event time: a write with an earlier event time changes nothing.
 
     user: event_time (aware datetime, or int microseconds since 1970 UTC), id (UUID or its text) and any of COLUMNS.
-    What is absent or None stays as it is in the row. Raises TerminalError for a missing id or event_time, for a name
-    that is no column, and for an id that is no UUID.
+    None says that there is none: the cell goes. What is absent stays as it is in the row. Raises TerminalError for a
+    missing id or event_time, for a name that is no column, and for an id that is no UUID.
     """
-    values = {name: value for name, value in user.items() if value is not None}
+    values = dict(user)
     event_time = values.pop("event_time", None)
-    if event_time is None or "id" not in values:
+    if event_time is None or values.get("id") is None:
         raise TerminalError("insert_data: a user needs id and event_time", "pass both")
     if unknown := sorted(values.keys() - COLUMNS.keys()):
         raise TerminalError(f"insert_data: no column {', '.join(unknown)}", f"columns are {', '.join(COLUMNS)}")

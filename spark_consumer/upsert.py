@@ -8,10 +8,13 @@ _CASSANDRA = "org.apache.spark.sql.cassandra"
 
 
 def upsert(rows: DataFrame, table: TableName) -> None:
-    """Writes rows as of their write_micros: an older write changes nothing that is newer, nulls leave what is there.
+    """Writes rows as of their write_micros: an older write changes nothing that is newer.
 
-    rows: columns of the table, and write_micros; a key may stand twice, in any order. Returns when Cassandra has
-    acknowledged every row; raises what the connector raises, with some rows written: writing them again is harmless.
+    rows: columns of the table, and write_micros; a key may stand twice, in any order. A null deletes its cell, as of
+    the same time; columns of the table that are not among them stay. Returns when Cassandra has acknowledged every
+    row; raises what the connector raises, with some rows written: writing them again is harmless.
+    Cassandra remembers a deletion for its table's gc_grace_seconds, ten days; Kafka keeps a record for a week, so
+    none that the deletion outdates can come after it is forgotten.
     Two different rows of one key and one write_micros would mix, since Cassandra then keeps the greater value of each
     cell. The flow makes none: a page's records are a microsecond apart in event time, and a page that is fetched again
     comes later. Two pages could tie only if both held the user and were fetched within 5 ms.

@@ -47,6 +47,21 @@ def test_several_writer_schemas_decode_side_by_side(spark: SparkSession) -> None
     ]
 
 
+def test_a_record_of_an_older_schema_has_the_later_fields_at_their_default(spark: SparkSession) -> None:  # noqa: F811
+    later = [
+        {"name": "nickname", "type": ["null", "string"], "default": None},
+        {"name": "language", "type": "string", "default": "en"},
+        {"name": "visits", "type": ["int", "null"], "default": 7},
+    ]
+    reader = with_fields(*later)
+    newer = frame({**ANN, "nickname": "Annie", "language": "no", "visits": None}, 8, reader)
+    rows = decode(messages(spark, [frame(ANN), newer]), {7: USER_SCHEMA, 8: reader}, reader).orderBy("offset").collect()
+    assert [(row.user.nickname, row.user.language, row.user.visits, row.reasons) for row in rows] == [
+        (None, "en", 7, None),
+        ("Annie", "no", None, None),
+    ]
+
+
 REFUSED: list[tuple[bytes | None, str]] = [
     (None, "no_value"),
     (b"", "no_value"),

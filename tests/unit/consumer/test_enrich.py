@@ -1,6 +1,7 @@
 """Expectations here are written by hand, from calendars and the UN's M49 list, not computed."""
 
 import datetime as dt
+from itertools import product
 from typing import Any
 
 from pyspark.sql import Row, SparkSession
@@ -171,6 +172,36 @@ def test_other_countries(spark: SparkSession) -> None:  # noqa: F811
     rows = enriched(spark, *({"country": name} for name in names))
     assert [row.country_code for row in rows] == ["NO", None, None, None, None]
     assert [row.region for row in rows] == ["Europe", None, None, None, None]
+
+
+SIBLINGS = [{"age", "age_group"}, {"country_code", "region"}, {"email_domain"}, {"tenure_days"}, {"full_name"}]
+"""columns derived from one field, or from the names"""
+
+
+def test_columns_derived_from_one_field_are_there_together_or_not_at_all(spark: SparkSession) -> None:  # noqa: F811
+    odd = [None, "", " ", "x", "\x00", "1990-01-01", "9999-12-31", "0001-01-01", "1990-01-01T25:00", "Norway", "a@b", "@"]
+    events = [at("2000-01-01"), NOON]
+    fields = ("dob", "country", "email", "registered_date", "first_name")
+    users = [{"event_time": event, **dict.fromkeys(fields, value)} for event, value in product(events, odd)]
+    rows = enriched(spark, *users)
+    derived = set(COLUMNS) - set(NAMES)
+    assert derived == set().union(*SIBLINGS)
+    for user, row in zip(users, rows, strict=True):
+        for columns in SIBLINGS:
+            assert len({row[column] is None for column in columns}) == 1, (user, columns)
+    seen = {column: {row[column] is None for row in rows} for column in derived - {"full_name"}}
+    assert seen == dict.fromkeys(seen, {True, False})
+
+
+def test_what_one_field_cannot_tell_leaves_the_others_alone(spark: SparkSession) -> None:  # noqa: F811
+    told = {"dob": "1990-01-01", "registered_date": "2020-01-01", "country": "Norway", "email": "a@b.example"}
+    untold = {"dob": "soon", "registered_date": "soon", "country": "Atlantis", "email": "a"}
+    [whole, *rows] = enriched(spark, told, *({**told, field: value} for field, value in untold.items()))
+    derived = [{"age", "age_group"}, {"tenure_days"}, {"country_code", "region"}, {"email_domain"}]
+    for field, gone, row in zip(untold, derived, rows, strict=True):
+        expected = whole.asDict() | dict.fromkeys(gone)
+        expected |= {field: untold[field]} if field in COLUMNS else {}
+        assert row.asDict() == expected
 
 
 def test_a_row_says_nothing_of_when_it_was_processed(spark: SparkSession) -> None:  # noqa: F811

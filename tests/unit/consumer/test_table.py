@@ -72,13 +72,14 @@ def test_the_table_holds_what_the_contract_holds() -> None:
     assert {field["name"] for field in json.loads(USER_SCHEMA)["fields"]} - COLUMNS.keys() == {"country", "event_time"}
 
 
-def test_insert_writes_what_is_there_as_of_the_event_time() -> None:
+def test_insert_writes_what_is_said_as_of_the_event_time() -> None:
     session = FakeSession()
     event = dt.datetime(2026, 3, 1, 12, 0, 0, 123457, tzinfo=dt.UTC)
     insert_data(session, id=ID, first_name="Ann", dob=None, age=0, event_time=event)
     assert written(session) == {
         "id": uuid.UUID(ID),
         "first_name": "Ann",
+        "dob": None,
         "age": 0,
         "timestamp": 1772366400123457,
     }
@@ -99,6 +100,8 @@ def test_insert_is_prepared_once_for_a_session() -> None:
     [
         ({"id": ID}, "event_time"),
         ({"event_time": 1}, "id"),
+        ({"id": None, "event_time": 1}, "id"),
+        ({"id": ID, "event_time": None}, "event_time"),
         ({"id": "x", "event_time": 1}, "'x' is no UUID"),
         ({"id": ID, "event_time": 1, "nickname": "A", "first_name": "Ann"}, "no column nickname"),
     ],
