@@ -48,7 +48,7 @@ def test_several_writer_schemas_decode_side_by_side(spark: SparkSession) -> None
 
 
 def test_a_record_of_an_older_schema_has_the_later_fields_at_their_default(spark: SparkSession) -> None:  # noqa: F811
-    later = [
+    later: list[dict[str, Any]] = [
         {"name": "nickname", "type": ["null", "string"], "default": None},
         {"name": "language", "type": "string", "default": "en"},
         {"name": "visits", "type": ["int", "null"], "default": 7},
