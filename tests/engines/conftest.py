@@ -111,11 +111,11 @@ def browser(found_browser: Browser | None) -> Browser:
     return found_browser
 
 
-def until(look: Callable[[], Found | None], seconds: float) -> Found:
-    """What a look finds, at most so many seconds from now."""
+def until(look: Callable[[], Found | None], seconds: float, awaited: str = "what was awaited") -> Found:
+    """What a look finds, at most so many seconds from now. awaited: what that is, for whoever reads the failure."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s"
+        assert time.monotonic() < deadline, f"{awaited} is not there within {seconds:.0f} s"
         time.sleep(0.5)
     return found
 

@@ -106,7 +106,7 @@ def send(stack: LocalStack, frames: Sequence[tuple[uuid.UUID, bytes]]) -> None:
     sent = [producer.send(USERS.topic, key=str(key).encode(), value=value) for key, value in frames]
     producer.close(timeout=30)
     assert all(one.succeeded() for one in sent)
-    until(lambda: consumer.lag(stack.settings, USERS) == 0, 60)
+    until(lambda: consumer.lag(stack.settings, USERS) == 0, 60, "a consumer that has finished the frames")
 
 
 def rows(session: Session, keys: Sequence[uuid.UUID]) -> list[dict[str, Any]]:
@@ -170,11 +170,12 @@ def test_what_a_newer_record_lacks_is_gone_and_does_not_come_back(stack: LocalSt
 def test_a_column_that_the_consumer_does_not_write_stays(stack: LocalStack, schemas: Schemas) -> None:
     key, now = uuid.uuid4(), dt.datetime.now(dt.UTC)
     record: dict[str, Any] = {name: values[0] for name, values in VALUES.items()}
-    record |= {"id": str(key), "source": "rows", "flow_version": "v", "fetched_at": now, "event_time": now}
+    record |= {"id": str(key), "source": "rows", "flow_version": "v", "fetched_at": now}
+    record |= {"event_time": now + 60 * SECOND}  # later than the note
     with cql(stack) as session:
         session.execute(f"ALTER TABLE {TABLE} ADD notes text")
         try:
-            session.execute(f"UPDATE {TABLE} USING TIMESTAMP 1 SET notes = 'theirs' WHERE id = %s", [key])
+            session.execute(f"UPDATE {TABLE} SET notes = 'theirs' WHERE id = %s", [key])
             send(stack, [(key, frame(record, schemas.current))])
             [row] = rows(session, [key])
         finally:
