@@ -31,6 +31,8 @@ _ADMIN = "cassandra"  # the superuser that Cassandra makes; its well-known passw
 _HEAP = "640m"
 _OPTIONS = bytes([4, 0, 0, 0, 5, 0, 0, 0, 0])  # a CQL frame, version 4, with the request OPTIONS and no body
 
+# tombstone thresholds: a row has one for each field that its record lacks, so a page of ten thousand sparse rows has
+# more than the default lets be read.
 _YAML = """\
 cluster_name: pipeline
 partitioner: org.apache.cassandra.dht.Murmur3Partitioner
@@ -73,6 +75,8 @@ key_cache_size: 16MiB
 auto_snapshot: false
 batch_size_warn_threshold: 160KiB
 batch_size_fail_threshold: 320KiB
+tombstone_warn_threshold: 250000
+tombstone_failure_threshold: 1000000
 authenticator:
   class_name: PasswordAuthenticator
 authorizer:
