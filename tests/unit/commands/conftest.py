@@ -1,9 +1,7 @@
 """The command line in a home of its own, where no stack is."""
 
-import os
 import runpy
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -11,24 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from scripts.stack.engines import PORTS
 from tests.unit.commands.command_line import Ended, Pipeline
+from tests.unit.nowhere import nowhere
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The home of a stack that is not there, on ports where nothing listens."""
-    for name in list(os.environ):
-        if name.startswith("PIPELINE_"):
-            monkeypatch.delenv(name)
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in PORTS]
-    for port, opened in zip(PORTS, sockets, strict=True):
-        monkeypatch.setenv(port.variable, str(opened.getsockname()[1]))
-        opened.close()
-    monkeypatch.setenv("PIPELINE_HOME", str(tmp_path / "h"))
-    monkeypatch.setenv("PIPELINE_CACHE", str(tmp_path / "cache"))
+    settings = nowhere(tmp_path, monkeypatch)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    return tmp_path / "h"
+    return settings.home
 
 
 @pytest.fixture
