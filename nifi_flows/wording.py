@@ -23,9 +23,9 @@ def unbroken(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
-def first_line(error: Exception) -> str:
-    """What an error says first, at most 120 characters; its type when it says nothing."""
-    return (str(error).splitlines() or [repr(error)])[0][:_ERROR]
+def first_line(error: Exception, longest: int = _ERROR) -> str:
+    """What an error says first, at most so many characters; its type when it says nothing."""
+    return (str(error).splitlines() or [repr(error)])[0][:longest]
 
 
 def cut(text: str, longest: int) -> str:

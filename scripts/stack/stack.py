@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from nifi_flows.errors import PipelineError, TerminalError
 from nifi_flows.pipeline import Pipeline
+from nifi_flows.wording import first_line
 from scripts.stack import credentials, engines, install, preflight
 from scripts.stack.credentials import Credentials
 from scripts.stack.engine import Configuration, Engine, Launch, Local
@@ -23,6 +24,7 @@ from scripts.stack.supervise import Supervisor
 if TYPE_CHECKING:
     from nifi_flows.connection import NiFi
 
+_SHOWN = 200  # characters of an engine's last error
 _LOG_LINES = 12  # of an engine that does not start, shown with the error
 _ANSWER = 5.0  # seconds that an engine gets for one answer while it is waited for
 
@@ -147,7 +149,7 @@ def _wait_ready(stack: Stack, engine: Engine, report: Callable[[str, str], None]
         if engine.hangs and stack.supervisor.restart_hung(engine.name, waited, engine.hangs):
             report(engine.name, f"does not answer after {waited:.0f} s; started again")
         if waited > engine.patience:
-            raise _failed(stack, engine, f"is not ready after {engine.patience} s: {_short(last)}")
+            raise _failed(stack, engine, f"is not ready after {engine.patience} s: {first_line(last, _SHOWN)}")
         time.sleep(0.4)
 
 
@@ -171,7 +173,3 @@ def ending(log: Path, size: int) -> str:
             return file.read().decode(errors="replace")
     except OSError:
         return ""
-
-
-def _short(error: Exception) -> str:
-    return (str(error).splitlines() or [repr(error)])[0][:200]
