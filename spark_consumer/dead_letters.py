@@ -1,11 +1,22 @@
 """From messages that are no users to dead letters, whole and with their reasons."""
 
+import io
+import json
+import struct
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+import fastavro
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.avro.functions import to_avro
 
 from spark_consumer.contract import DEAD_LETTER_SCHEMA
 from spark_consumer.decode import FRAME_ID
+from spark_consumer.errors import TransientError
+from spark_consumer.position import Offsets
 
 _FIELDS = {
     "id": "concat(topic, '/', partition, '#', offset)",
@@ -20,6 +31,15 @@ _FIELDS = {
     "schema_id": f"IF(length(value) >= 5 AND substring(value, 1, 1) = X'00', CAST({FRAME_ID} AS INT), NULL)",
 }
 
+# librdkafka's own limit, so that the broker's alone counts; a letter is a little longer than the frame in it.
+_LONGEST = 1_000_000_000
+_SECONDS = 60.0  # for Kafka to take the letters of a sweep, or to hand them back
+_HEADER = struct.Struct(">bI")
+_REMEDY = "see that Kafka runs"
+_KEPT = 256 * 1024  # bytes of a frame whose letter is too long for the broker
+
+Letter = tuple[bytes, bytes]  # key and value of the Kafka message
+
 
 def dead_letters(refused: DataFrame, schema_id: int) -> DataFrame:
     """key and value of the Kafka message for each refused frame.
@@ -28,21 +48,105 @@ def dead_letters(refused: DataFrame, schema_id: int) -> DataFrame:
     schema. The key is made of the frame's place alone, so a letter written twice counts once.
     """
     letter = F.expr(f"struct({', '.join(f'{sql} AS {name}' for name, sql in _FIELDS.items())})")
-    header = F.lit(bytearray(b"\0" + schema_id.to_bytes(4, "big")))
+    header = F.lit(bytearray(_HEADER.pack(0, schema_id)))
     return refused.select(letter.alias("letter")).select(
         F.col("letter.id").cast("binary").alias("key"),
         F.concat(header, to_avro("letter", DEAD_LETTER_SCHEMA)).alias("value"),
     )
 
 
-def publish(letters: DataFrame, brokers: str, topic: str) -> None:
-    """Sends the messages and returns when Kafka has acknowledged every one."""
-    (
-        letters.write.format("kafka")
-        .option("kafka.bootstrap.servers", brokers)
-        .option("topic", topic)
-        .option("kafka.acks", "all")
-        # a letter is a little longer than the frame in it, which may be as long as the broker takes
-        .option("kafka.max.request.size", 16 * 1024 * 1024)
-        .save()
-    )
+class DeadLetterTopic:
+    """Where the letters go."""
+
+    def __init__(self, brokers: str, topic: str) -> None:
+        self._brokers = brokers
+        self._topic = topic
+
+    def publish(self, letters: Iterable[Letter]) -> int:
+        """Send the letters; returns how many, all acknowledged. One that the broker finds too long is cut.
+
+        Raises TransientError when one may not have arrived.
+        """
+        refused: list[KafkaError] = []
+        too_long: list[Letter] = []
+        count = 0
+
+        def acknowledged(error: KafkaError | None, message: Message) -> None:
+            if error is None:
+                return
+            if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                too_long.append((message.key() or b"", message.value() or b""))
+            else:
+                refused.append(error)
+
+        producer = Producer(self._options({"enable.idempotence": True, "message.max.bytes": _LONGEST, **_DENSE}))
+        for key, value in letters:
+            self._send(producer, key, value, acknowledged)
+            count += 1
+        left = producer.flush(_SECONDS)
+        for key, value in too_long:
+            self._send(producer, key, shortened(value), acknowledged)
+        left += producer.flush(_SECONDS) if too_long else 0
+        if refused or left:
+            why = refused[0].str() if refused else f"no answer within {_SECONDS:g} s"
+            raise TransientError(f"Kafka has not taken {len(refused) or left} dead letters: {why}", _REMEDY)
+        return count
+
+    def keys(self, start: Offsets, end: Offsets) -> set[bytes]:
+        """The keys of the letters between these offsets. Raises TransientError when Kafka doesn't give them."""
+        left = {p: offset for p, offset in end.items() if offset > start.get(p, 0)}
+        consumer = Consumer(
+            self._options({"group.id": "unused", "enable.auto.commit": False, "enable.partition.eof": True})
+        )
+        found: set[bytes] = set()
+        try:
+            consumer.assign([TopicPartition(self._topic, p, start.get(p, 0)) for p in left])
+            while left:
+                message = consumer.poll(_SECONDS)
+                if message is None:
+                    raise TransientError(f"Kafka gives no dead letter within {_SECONDS:g} s", _REMEDY)
+                partition, error = message.partition(), message.error()
+                if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                    raise TransientError(f"Kafka gives no dead letters: {error.str()}", _REMEDY)
+                if error is None:
+                    found.add(message.key() or b"")
+                if partition in left and (error is not None or (message.offset() or 0) + 1 >= left[partition]):
+                    del left[partition]
+        finally:
+            consumer.close()
+        return found
+
+    def _send(self, producer: Producer, key: bytes, value: bytes, acknowledged: Any) -> None:
+        while True:
+            try:
+                producer.produce(self._topic, value, key, on_delivery=acknowledged)
+            except BufferError:
+                producer.poll(1)
+                continue
+            except KafkaException as error:
+                raise TransientError(f"Kafka takes no dead letter: {error.args[0].str()}", _REMEDY) from error
+            producer.poll(0)
+            return
+
+    def _options(self, more: Mapping[str, Any]) -> dict[str, Any]:
+        return {"bootstrap.servers": self._brokers, "log_level": 0, "message.timeout.ms": int(_SECONDS * 1000), **more}
+
+
+# A frame that its producer had compressed is then as short in its letter.
+_DENSE = {"compression.type": "gzip", "compression.level": 9}
+
+
+def shortened(value: bytes) -> bytes:
+    """A letter with the beginning of its frame alone; its reasons say how long the frame is."""
+    letter: Any = fastavro.schemaless_reader(io.BytesIO(value[_HEADER.size :]), _schema(), None)
+    length = len(letter["original"])
+    letter |= {"original": letter["original"][:_KEPT], "reasons": [*letter["reasons"], f"original_cut:{length}"]}
+    out = io.BytesIO(value[: _HEADER.size])
+    out.seek(0, io.SEEK_END)
+    fastavro.schemaless_writer(out, _schema(), letter)
+    return out.getvalue()
+
+
+@cache
+def _schema() -> Any:
+    return fastavro.parse_schema(json.loads(DEAD_LETTER_SCHEMA))

@@ -40,11 +40,25 @@ def decode(frames: DataFrame, writers: Mapping[int, str], reader: str) -> DataFr
     - reasons array<string>: why this is no user; null for a good one
 
     A filter on reasons right behind this would be pushed down and decode each frame once for each mention of a
-    field; observe() in between keeps it where it is.
+    field; `decoded` is for that.
     """
     schema_id, user, reasons = _columns(tuple(sorted(writers.items())), reader)
     # two steps, or the optimizer would decode once for each use of a field
     return frames.withColumns({"schema_id": schema_id, "user": user}).withColumn("reasons", reasons)
+
+
+def decoded(frames: DataFrame, writers: Mapping[int, str], reader: str, seen: str) -> DataFrame:
+    """As `decode`, to be filtered by reasons: each frame is decoded once.
+
+    seen: the name under which Spark counts what passes: frames, refused, and those of the refused that are unknown for
+    want of their schema.
+    """
+    return decode(frames, writers, reader).observe(
+        seen,
+        F.expr("count(*) AS frames"),
+        F.expr("count(reasons) AS refused"),
+        F.expr("count_if(reasons[0] LIKE 'unknown_schema:%') AS unknown"),
+    )
 
 
 @lru_cache(maxsize=4)

@@ -36,3 +36,8 @@ class TableMismatch(TerminalError):
         )
         self.missing = missing
         self.different = different
+
+
+def first_line(text: str) -> str:
+    """The first line that says something, for a message of one line."""
+    return next((line.strip() for line in text.splitlines() if line.strip()), "no reason given")

@@ -1,10 +1,14 @@
 """The Spark session: only what belongs to the application. Master, jars, memory and secrets are the deployment's,
 in the spark-defaults.conf of SPARK_CONF_DIR."""
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from py4j.protocol import Py4JError, Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+from spark_consumer.errors import TransientError, first_line
 from spark_consumer.settings import ConsumerSettings, load_settings
 
 # Avro believes the length that a frame claims and allocates it before it reads. A Kafka message is at most a few
@@ -31,6 +35,9 @@ def create_spark_connection(settings: ConsumerSettings | None = None) -> SparkSe
         # a text that doesn't parse is an absent value, not a failed batch
         "spark.sql.ansi.enabled": "false",
         "spark.sql.streaming.metricsEnabled": "true",
+        # what Spark writes down of a stream is never read again
+        "spark.sql.streaming.minBatchesToRetain": "2",
+        "spark.sql.streaming.stopTimeout": "15s",
         # The web page remembers plans and jobs by the thousand, in the driver's heap; a stream makes some every second.
         "spark.sql.ui.retainedExecutions": "20",
         "spark.sql.ui.explainMode": "simple",
@@ -55,16 +62,14 @@ def create_spark_connection(settings: ConsumerSettings | None = None) -> SparkSe
         builder = builder.config(name, value)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("WARN")
-    _keep(spark._jvm, "SparkSession", "functions", "PythonUtils", "org.apache.spark.sql.Observation")
     return spark
 
 
-def _keep(jvm: Any, *names: str) -> None:
-    """Keep what PySpark asks the JVM for in every batch: each time by name, the JVM would search its whole class path
-    for it, package by package, which takes longer than the work of a small batch."""
-    for name in names:
-        place = jvm
-        for part in name.split("."):
-            found = getattr(place, part)
-            setattr(place, part, found)
-            place = found
+@contextmanager
+def spark_errors() -> Iterator[None]:
+    """Whatever Spark or the connector raises becomes a TransientError."""
+    try:
+        yield
+    except (PySparkException, Py4JError) as error:
+        text = error.java_exception.toString() if isinstance(error, Py4JJavaError) else str(error)
+        raise TransientError(f"spark: {first_line(text)}", "see the log above") from error

@@ -1,22 +1,28 @@
 """Where frames come from."""
 
+import json
+
 from pyspark.sql import DataFrame, SparkSession
 
+from spark_consumer.position import Offsets
 from spark_consumer.settings import ConsumerSettings, load_settings
 
 
-def connect_to_kafka(spark: SparkSession, settings: ConsumerSettings | None = None) -> DataFrame:
+def connect_to_kafka(
+    spark: SparkSession, settings: ConsumerSettings | None = None, offsets: Offsets | None = None
+) -> DataFrame:
     """The stream of Kafka messages: key, value, topic, partition, offset, timestamp, timestampType.
 
-    From the earliest offset at first, from the checkpoint afterwards. Offsets that vanished (retention, a topic made
-    anew) stop the stream instead of being skipped.
+    offsets: of every partition, where to begin; the earliest ones without them. Offsets that vanished (retention, a
+    topic made anew) stop the stream instead of being skipped.
     """
     settings = settings or load_settings()
+    begin = "earliest" if offsets is None else json.dumps({settings.topic: offsets})
     return (
         spark.readStream.format("kafka")
         .option("kafka.bootstrap.servers", settings.kafka_brokers)
         .option("subscribe", settings.topic)
-        .option("startingOffsets", "earliest")
+        .option("startingOffsets", begin)
         .option("failOnDataLoss", "true")
         # A fetch that waits for more than there is holds back the next question on its connection; half a second of
         # it, Kafka's default, took a third of a small batch.

@@ -23,6 +23,7 @@ app = typer.Typer(
 # Command -> the module with the function of its name. For --help all of them are imported, so none of them imports an
 # engine's client at its top, NiFi's alone takes a second: what needs one is imported in the function that does.
 _COMMANDS = ("run", "status", "logs", "cqlsh", "audit", "bench", "canvas", "airflow", "doctor", "down", "test")
+_GROUPS = ("consumer", "source")  # commands that have commands
 _FLOW = {
     "export": "export",
     "lint": "lint",
@@ -40,14 +41,15 @@ _FLOW = {
 def _register(words: Sequence[str]) -> None:
     """Register the command that the words name, or all of them, as for --help."""
     asked = words[0] if words else ""
-    every = asked not in (*_COMMANDS, "source", "flow")
+    every = asked not in (*_COMMANDS, *_GROUPS, "flow")
     app.callback()(lambda: None)  # with one command alone, Typer would take its name for an argument
     for name in _COMMANDS:
         if every or name == asked:
             command = getattr(import_module(f"scripts.commands.{name}"), name)
             app.command(context_settings=getattr(command, "context_settings", None))(command)
-    if every or asked == "source":
-        app.add_typer(import_module("scripts.commands.source").app)
+    for name in _GROUPS:
+        if every or asked == name:
+            app.add_typer(import_module(f"scripts.commands.{name}").app)
     if every or asked == "flow":
         app.add_typer(_flow(words[1] if asked == "flow" and len(words) > 1 else ""), name="flow")
 

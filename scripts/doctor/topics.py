@@ -17,7 +17,8 @@ def check_progress(progress: ConsumerProgress) -> Iterator[Diagnosis]:
     lost = sum(position.lost for position in progress.after.values())
     if lost:
         what = f"Kafka has removed {lost:,} frames that the consumer had not read"
-        yield problem("lag", what, "./scripts/pipeline audit names what is missing; pull it again with a new seed")
+        remedy = "./scripts/pipeline consumer reset --earliest goes on; audit then names what is to be pulled again"
+        yield problem("lag", what, remedy)
     lag = consumer.lag_of(progress.after)
     moved = consumer.committed(progress.after) - consumer.committed(progress.before)
     if not lag:
@@ -28,7 +29,7 @@ def check_progress(progress: ConsumerProgress) -> Iterator[Diagnosis]:
         yield problem(
             "lag",
             f"{lag:,} frames behind, and the consumer has stood still for {progress.silent:.0f} s",
-            "./scripts/pipeline logs consumer; ./scripts/pipeline down and ./scripts/run restart it",
+            "./scripts/pipeline logs consumer says why; consumer stop and consumer start begin anew",
         )
     else:
         what = f"{lag:,} frames behind, and none consumed in {progress.seconds:.0f} s"

@@ -1,10 +1,12 @@
 import json
 import random
 import struct
+from pathlib import Path
 from typing import Any
 
 from pyspark.sql import Row, SparkSession
 
+from spark_consumer import decode as decoding
 from spark_consumer.contract import USER_SCHEMA
 from spark_consumer.decode import decode
 from tests.unit.consumer.frames import ANN, NOON, frame, messages, with_fields
@@ -169,3 +171,18 @@ def test_the_next_batch_runs_the_code_that_is_compiled_already(spark: SparkSessi
     before = compilations.getCount()
     decoded(spark, [GOOD])
     assert compilations.getCount() == before
+
+
+def test_a_stream_counts_what_it_refuses_in_each_batch(spark: SparkSession, tmp_path: Path) -> None:  # noqa: F811
+    values = [b"junk", frame(ANN), None, frame(ANN, schema_id=9)]
+    frames = messages(spark, values)
+    frames.coalesce(1).write.parquet(str(tmp_path / "frames"))
+    stream = spark.readStream.schema(frames.schema).parquet(str(tmp_path / "frames"))
+    users = decoding.decoded(stream, WRITERS, USER_SCHEMA, "seen").where("reasons IS NULL").select("user.id")
+    query = users.writeStream.format("noop").option("checkpointLocation", str(tmp_path / "checkpoint")).start()
+    try:
+        query.processAllAvailable()
+        progress = query.recentProgress[0]
+    finally:
+        query.stop()
+    assert progress["observedMetrics"]["seen"] == {"frames": 4, "refused": 3, "unknown": 1}

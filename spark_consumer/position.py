@@ -1,0 +1,154 @@
+"""How far the consumer is in its topic, and where it starts again. Offsets are those of the next frame."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from spark_consumer.errors import TerminalError
+
+Offsets = Mapping[int, int]  # partition -> offset
+
+_RESET = "./scripts/pipeline consumer reset --earliest, once you know what is missing"
+
+
+@dataclass(frozen=True)
+class Span:
+    """What a partition holds: the first offset, and the one that the next frame will get."""
+
+    first: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic as Kafka has it. id: tells it from another one of its name, which counts from 0 again."""
+
+    name: str
+    id: str
+    spans: Mapping[int, Span]
+
+    @property
+    def ends(self) -> dict[int, int]:
+        return {partition: span.end for partition, span in self.spans.items()}
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far the consumer is, in three senses, each by partition.
+
+    topic_id: of the topic that the offsets are of; empty where nobody noted it. done: the rows before it are
+    acknowledged by Cassandra. safe: and it lived on for long enough to have them on its disk. swept: the frames before
+    it that are no rows are dead letters. letters: the ends of the dead letter topic before those of the sweep under way
+    were sent; None when none is under way.
+    """
+
+    topic_id: str
+    done: Offsets
+    safe: Offsets
+    swept: Offsets
+    letters: Offsets | None = None
+
+    def notes(self) -> dict[int, str]:
+        """What is noted beside `done` for each partition, in the metadata of its committed offset."""
+        letters = None if self.letters is None else {str(p): offset for p, offset in self.letters.items()}
+        return {
+            partition: json.dumps(
+                {
+                    "topic": self.topic_id,
+                    "safe": self.safe.get(partition, done),
+                    "swept": self.swept.get(partition, done),
+                    **({} if letters is None else {"letters": letters}),
+                },
+                separators=(",", ":"),
+            )
+            for partition, done in self.done.items()
+        }
+
+
+def noted(committed: Mapping[int, tuple[int, str]]) -> Position | None:
+    """The position from what a group has committed: partition -> offset and metadata; None when it is nothing.
+
+    An offset without our note, set by one of Kafka's own tools for one, is where to go on.
+    """
+    if not committed:
+        return None
+    notes = {partition: _parsed(text) for partition, (_, text) in committed.items()}
+    done = {partition: offset for partition, (offset, _) in committed.items()}
+
+    def of(name: str) -> dict[int, int]:
+        return {
+            partition: min(_number(notes[partition].get(name), offset), offset) for partition, offset in done.items()
+        }
+
+    ids = {note["topic"] for note in notes.values() if isinstance(note.get("topic"), str)}
+    letters = next((note["letters"] for note in notes.values() if isinstance(note.get("letters"), dict)), None)
+    return Position(
+        topic_id=ids.pop() if len(ids) == 1 else "",
+        done=done,
+        safe=of("safe"),
+        swept={p: _number(notes[p].get("swept"), offset) for p, offset in done.items()},
+        letters=None if letters is None else {int(p): _number(offset, 0) for p, offset in letters.items()},
+    )
+
+
+def resumed(position: Position | None, topic: Topic) -> Position:
+    """Where the stream starts: some seconds before it ended, since what it reads again changes nothing.
+
+    Its three offsets are equal but for `swept`, which may be further: no frame before it becomes a dead letter twice.
+    Raises TerminalError when frames are gone that were not read, or the topic is another one than before.
+    """
+    if position is None:
+        first = {partition: span.first for partition, span in topic.spans.items()}
+        return Position(topic.id, first, first, first)
+    check_topic(position, topic)
+    start, swept = {}, {}
+    for partition, span in topic.spans.items():
+        done = position.done.get(partition, span.first)
+        settled = position.swept.get(partition, done)
+        if span.first > min(done, settled):
+            raise TerminalError(
+                f"topic {topic.name} begins at offset {span.first} of partition {partition}, and was read up to "
+                f"{min(done, settled)}: {span.first - min(done, settled)} frames were removed unread",
+                _RESET,
+            )
+        start[partition] = max(span.first, min(position.safe.get(partition, done), settled, span.end))
+        swept[partition] = max(start[partition], min(settled, span.end))
+    return Position(topic.id, start, start, swept, position.letters)
+
+
+def check_topic(position: Position, topic: Topic) -> None:
+    """Raises TerminalError when the position is that of another topic of this name."""
+    if position.topic_id not in ("", topic.id):
+        raise TerminalError(
+            f"topic {topic.name} was made anew; what was read up to offset {_shown(position.done)} was an earlier one",
+            _RESET,
+        )
+
+
+def reset(position: Position | None, topic: Topic, offsets: Offsets) -> Position:
+    """The position at other offsets. Frames of the same topic that were swept stay so."""
+    known = position if position and position.topic_id in ("", topic.id) else None
+    swept = {p: max(offset, known.swept.get(p, 0) if known else 0) for p, offset in offsets.items()}
+    return Position(topic.id, offsets, offsets, swept)
+
+
+def frames(start: Offsets, end: Offsets) -> int:
+    """How many frames lie between; partitions that start doesn't know count from 0."""
+    return sum(offset - start.get(partition, 0) for partition, offset in end.items())
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text) if text else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _number(found: Any, otherwise: int) -> int:
+    return found if isinstance(found, int) and not isinstance(found, bool) and found >= 0 else otherwise
+
+
+def _shown(offsets: Offsets) -> str:
+    return ", ".join(f"{offset} of partition {partition}" for partition, offset in sorted(offsets.items()))

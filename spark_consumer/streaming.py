@@ -1,0 +1,226 @@
+"""The stream from one start to its end, and what goes on beside it.
+
+Beside it, its position is kept in Kafka, its refused frames are swept, and Cassandra is asked whether it was started
+again. All of that is decided in one thread; what may take long is done in two others.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from pyspark.sql import SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
+
+from spark_consumer import cluster, stream
+from spark_consumer.beside import Beside, Hung
+from spark_consumer.broker import Broker
+from spark_consumer.errors import TransientError, first_line
+from spark_consumer.names import TableName
+from spark_consumer.position import Offsets, Position, Topic, check_topic, resumed
+from spark_consumer.progress import Batches
+from spark_consumer.registry import WriterSchemas
+from spark_consumer.safety import Restarted, Safety, Starts
+from spark_consumer.session import spark_errors
+from spark_consumer.settings import ConsumerSettings
+from spark_consumer.sweep import sweep
+from spark_consumer.table import check_table
+from spark_consumer.unsettled import Batch, Unobserved, Unsettled
+
+_log = logging.getLogger(__name__)
+_LOOK = 0.25  # seconds from one look at the stream to the next: less than a batch takes
+_ASK = 1.0  # seconds from one question to Cassandra and Kafka to the next
+_KEEP = 0.5  # seconds from one keeping of a position that moves to the next
+_KEEP_ANYWAY = 3600.0  # seconds until one that doesn't move is kept again, since Kafka forgets a group after a week
+_AGAIN = 5.0  # seconds until a sweep or a keeping that failed is tried again
+_LAST = 10.0  # seconds for a sweep that is under way when the stream ends
+
+Sign = Callable[[bytes], None]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every start of the stream works with. letter_id: of the dead letter schema.
+
+    sign: told b"c" when a batch is committed, b"i" when there is nothing to do but wait.
+    """
+
+    spark: SparkSession
+    settings: ConsumerSettings
+    broker: Broker
+    writers: WriterSchemas
+    letter_id: int
+    sign: Sign
+
+
+class Again(Exception):
+    """Raised when the stream is to be started again at once, from where it is safe. Its text says why."""
+
+
+class StreamFailed(TransientError):
+    """Raised when the stream itself ended."""
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What Cassandra and Kafka say. at: monotonic seconds, before they were asked. None: no answer."""
+
+    at: float
+    starts: Starts | None
+    topic: Topic | None
+
+
+class Streaming:
+    """One start of the stream."""
+
+    def __init__(self, context: Context, position: Position | None) -> None:
+        """Start it where that position says. Raises ConsumerError when something is missing."""
+        self._context = context
+        self._kept: Position | None = None
+        self._kept_at = self._keep_at = 0.0
+        settings = context.settings
+        self.position = resumed(position, context.broker.topic(settings.topic))
+        """how far it is now"""
+        self.batches = 0
+        """how many it has committed"""
+        with spark_errors():
+            table = TableName(settings.keyspace, settings.table)
+            check_table(table, cluster.live_columns(context.spark, table))
+            self._safety = Safety(settings.safe_seconds, cluster.starts(context.spark), self.position.safe)
+            self._unsettled = Unsettled(self.position.swept)
+            self._keep(time.monotonic())
+            self._writers = dict(context.writers())
+            self._ended = Batches(settings.topic, self.position.done)
+        try:
+            with spark_errors():
+                self._query: StreamingQuery = stream.start(context.spark, settings, self.position.done, self._writers)
+        except TransientError as error:
+            raise StreamFailed(f"the stream does not start: {error}") from error
+        self._looking: Beside[_Look] = Beside("look")
+        self._sweeping: Beside[bool] = Beside("sweep")
+        _log.info("started at %s", dict(self.position.done))
+
+    def watch(self, stop: threading.Event) -> None:
+        """Go on until `stop` is set; then the stream has ended, and its position is kept.
+
+        Raises Again when it is to be started again at once, ConsumerError when it failed.
+        """
+        try:
+            with spark_errors():
+                while self._query.isActive and not stop.wait(_LOOK):
+                    self._step(time.monotonic())
+                if not stop.is_set():
+                    raise StreamFailed(f"the stream failed: {first_line(str(self._query.exception()))}")
+        finally:
+            self._end()
+
+    def _step(self, now: float) -> None:
+        self._take_batches(now)
+        self._take_look(now)
+        self._take_sweep()
+        self.position = replace(self.position, safe=self._safety.safe, swept=self._unsettled.swept)
+        self._keep_in_time(now)
+        self._begin_sweep(now)
+        if self._looking.free(now):
+            self._looking.begin(self._look, not_before=now + _ASK)
+
+    def _take_batches(self, now: float) -> None:
+        for batch in self._ended.ended(self._query):
+            self.batches += 1
+            self._safety = self._safety.written(now, batch.end)
+            try:
+                self._unsettled = self._unsettled.with_batch(batch)
+            except Unobserved as error:
+                raise Again(str(error)) from error
+            self.position = replace(self.position, done=batch.end)
+            self._context.sign(b"c")
+
+    def _look(self) -> _Look:
+        at, starts, topic = time.monotonic(), None, None
+        try:
+            with spark_errors():
+                starts = cluster.starts(self._context.spark)
+        except TransientError as error:
+            _log.debug("%s", error)
+        try:
+            topic = self._context.broker.topic(self._context.settings.topic)
+        except TransientError as error:
+            _log.debug("%s", error)
+        return _Look(at, starts, topic)
+
+    def _take_look(self, now: float) -> None:
+        look = self._looking.result()
+        if look is not None and look.starts is not None:
+            try:
+                self._safety = self._safety.asked(look.at, look.starts)
+            except Restarted as error:
+                raise Again(str(error)) from error
+        if look is not None and look.topic is not None:
+            check_topic(self.position, look.topic)
+            if look.topic.ends == dict(self.position.done):
+                self._context.sign(b"i")
+
+    def _begin_sweep(self, now: float) -> None:
+        """Have the frames that the stream left out made dead letters, a span at a time."""
+        batch = self._unsettled.due
+        if batch is None or not self._sweeping.free(now):
+            return
+        try:
+            ends = self._context.broker.topic(self._context.settings.dead_letter_topic).ends
+            before = self.position.letters
+            if before is None:
+                # written down first, so that whoever comes after a crash finds the letters that are out already
+                self.position = replace(self.position, letters=ends)
+                self._keep(now)
+        except TransientError as error:
+            _log.warning("frames refused are not dead letters yet: %s", error)
+            self._sweeping.not_before = now + _AGAIN
+            return
+        self._unsettled = self._unsettled.sweeping()
+        sent = None if before is None else (before, ends)
+        self._sweeping.begin(lambda: self._sweep(batch, sent), not_before=now + _LOOK)
+
+    def _sweep(self, batch: Batch, sent: tuple[Offsets, Offsets] | None) -> bool:
+        """In a thread of its own."""
+        context = self._context
+        with spark_errors():
+            if batch.unknown and context.writers.refresh():
+                raise Again("a schema was registered since")
+            sweep(context.spark, context.settings, batch, self._writers, context.letter_id, sent)
+        return True
+
+    def _take_sweep(self) -> None:
+        try:
+            if self._sweeping.result():
+                self._unsettled = self._unsettled.settled()
+                self.position = replace(self.position, letters=None)
+        except TransientError as error:
+            _log.warning("frames refused are not dead letters yet: %s", error)
+            self._sweeping.not_before = time.monotonic() + _AGAIN
+
+    def _keep_in_time(self, now: float) -> None:
+        moved = self.position != self._kept
+        if now < self._keep_at or not (moved or now >= self._kept_at + _KEEP_ANYWAY):
+            return
+        try:
+            self._keep(now)
+        except TransientError as error:
+            self._keep_at = now + _AGAIN
+            _log.warning("the position is not kept yet: %s", error)
+
+    def _keep(self, now: float) -> None:
+        self._context.broker.keep(self._context.settings.topic, self.position)
+        self._kept, self._kept_at, self._keep_at = self.position, now, now + _KEEP
+
+    def _end(self) -> None:
+        try:
+            with spark_errors():
+                self._query.stop()
+                self._take_batches(time.monotonic())  # what it committed on its way out
+        except TransientError as error:
+            raise Hung(f"the stream does not stop: {error}") from error
+        self._sweeping.wait(_LAST)
+        self._take_sweep()
+        self.position = replace(self.position, safe=self._safety.safe, swept=self._unsettled.swept)
+        self._keep(time.monotonic())

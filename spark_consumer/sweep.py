@@ -1,0 +1,60 @@
+"""The frames of a span that are no rows, read again and made dead letters: beside the stream, which goes on."""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+
+from pyspark.sql import SparkSession
+
+from spark_consumer.contract import USER_SCHEMA
+from spark_consumer.dead_letters import DeadLetterTopic, Letter, dead_letters
+from spark_consumer.decode import decoded
+from spark_consumer.position import Offsets
+from spark_consumer.settings import ConsumerSettings
+from spark_consumer.unsettled import Batch
+
+_log = logging.getLogger(__name__)
+
+
+def sweep(
+    spark: SparkSession,
+    settings: ConsumerSettings,
+    batch: Batch,
+    writers: Mapping[int, str],
+    letter_id: int,
+    sent: tuple[Offsets, Offsets] | None,
+) -> int:
+    """Publish a letter for each frame of the batch that the stream refused; returns how many, all acknowledged.
+
+    writers: those that the stream decoded it with. letter_id: of the dead letter schema. sent: the span of the dead
+    letter topic in which letters of an earlier attempt may be: those are not sent again. Raises TransientError, and
+    what Spark raises.
+    """
+    topic = DeadLetterTopic(settings.kafka_brokers, settings.dead_letter_topic)
+    known = topic.keys(*sent) if sent else set()
+    count = topic.publish(
+        letter for letter in _letters(spark, settings, batch, writers, letter_id) if letter[0] not in known
+    )
+    _log.warning("%d of %d frames refused, %d for an unknown schema", batch.refused, batch.frames, batch.unknown)
+    return count
+
+
+def _letters(
+    spark: SparkSession, settings: ConsumerSettings, batch: Batch, writers: Mapping[int, str], letter_id: int
+) -> Iterator[Letter]:
+    start = {p: batch.start.get(p, 0) for p, end in batch.end.items() if end > batch.start.get(p, 0)}
+    frames = (
+        spark.read.format("kafka")
+        .option("kafka.bootstrap.servers", settings.kafka_brokers)
+        .option("assign", _json({settings.topic: sorted(start)}))
+        .option("startingOffsets", _json({settings.topic: start}))
+        .option("endingOffsets", _json({settings.topic: {p: batch.end[p] for p in start}}))
+        .load()
+    )
+    refused = decoded(frames, writers, USER_SCHEMA, "swept").where("reasons IS NOT NULL")
+    for row in dead_letters(refused, letter_id).toLocalIterator():
+        yield bytes(row.key), bytes(row.value)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value)
