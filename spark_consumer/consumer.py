@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,8 +19,8 @@ from spark_consumer.settings import ConsumerSettings
 from spark_consumer.streaming import Again, Context, Sign, Streaming
 
 _log = logging.getLogger(__name__)
-_PAUSES = (1, 2, 4, 8, 15)  # seconds until what failed is tried again
-_IN_VAIN = 5  # starts of the stream without a batch, after which Spark itself is to be started again
+_PAUSES = (1, 2, 4, 8)  # seconds until what failed is tried again
+_IN_VAIN = 180  # seconds of trying without a batch, after which Spark itself is to be started again
 
 
 def run(settings: ConsumerSettings, stop: threading.Event, sign: Sign) -> None:
@@ -40,7 +41,7 @@ def run(settings: ConsumerSettings, stop: threading.Event, sign: Sign) -> None:
 
 def _stream(context: Context, stop: threading.Event) -> None:
     position = context.broker.position(context.settings.topic)
-    failed = 0
+    failed, since = 0, time.monotonic()
     while not stop.is_set():
         streaming = None
         try:
@@ -51,7 +52,8 @@ def _stream(context: Context, stop: threading.Event) -> None:
         except TransientError as error:
             ran = streaming is not None and streaming.batches > 0
             failed = 1 if ran else failed + 1
-            if isinstance(error, Hung) or failed == _IN_VAIN or _ended(context.spark):
+            since = time.monotonic() if ran else since
+            if isinstance(error, Hung) or time.monotonic() > since + _IN_VAIN or _ended(context.spark):
                 raise
             pause = _PAUSES[min(failed, len(_PAUSES)) - 1]
             _log.warning("%s; tried again in %d s", error, pause)

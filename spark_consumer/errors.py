@@ -1,5 +1,7 @@
 """The consumer's own error tree: transient errors may pass by waiting, terminal ones need somebody to act."""
 
+_SHOWN = 300  # characters of a message that somebody else has made
+
 
 class ConsumerError(Exception):
     """Raised when the consumer cannot go on; never raised bare.
@@ -40,4 +42,5 @@ class TableMismatch(TerminalError):
 
 def first_line(text: str) -> str:
     """The first line that says something, for a message of one line."""
-    return next((line.strip() for line in text.splitlines() if line.strip()), "no reason given")
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "no reason given")
+    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"

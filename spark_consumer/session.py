@@ -49,6 +49,9 @@ def create_spark_connection(settings: ConsumerSettings | None = None) -> SparkSe
         "spark.ui.showConsoleProgress": "false",
         "spark.driver.defaultJavaOptions": JAVA_OPTIONS,
         "spark.executor.defaultJavaOptions": JAVA_OPTIONS,
+        # soon back at a Cassandra that was started again; a minute by default
+        "spark.cassandra.connection.reconnectionDelayMS.min": "500",
+        "spark.cassandra.connection.reconnectionDelayMS.max": "2000",
         # A null deletes its cell as of the record's time; left unset, the cell of an older record would stay beside it.
         "spark.cassandra.output.ignoreNulls": "false",
         # Every key is a partition of its own, so grouping by partition would make batches of one row. On a ring,

@@ -35,7 +35,7 @@ def sweep(
     count = topic.publish(
         letter for letter in _letters(spark, settings, batch, writers, letter_id) if letter[0] not in known
     )
-    _log.warning("%d of %d frames refused, %d for an unknown schema", batch.refused, batch.frames, batch.unknown)
+    _log.warning("%d of %d frames are dead letters, up to %s", count, batch.frames, dict(batch.end))
     return count
 
 
