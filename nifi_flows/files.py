@@ -1,4 +1,4 @@
-"""Small files that several processes share: written at once, for their owner alone, by one at a time."""
+"""Small files that several processes share: written at once, for their owner alone, by one at a time, and on disk."""
 
 import fcntl
 import os
@@ -32,12 +32,35 @@ def alone(path: Path) -> Iterator[None]:
 
 
 def write_private(path: Path, content: bytes | str) -> None:
-    """Replace a file at once by one that only its owner can read; a text as UTF-8. Raises OSError."""
+    """Replace a file at once by one that only its owner can read; a text as UTF-8. Raises OSError.
+
+    After a loss of power there is the old content or the new one, and the new one once this has returned.
+    """
     handle, part = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)  # mode 600
     try:
         with open(handle, "wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(part, path)
     except BaseException:
         os.unlink(part)
         raise
+    _sync(path.parent)
+
+
+def rename_whole(made: Path, place: Path) -> None:
+    """Give a folder the name that says it is whole, once all in it is on disk. Raises OSError."""
+    for path in (*made.rglob("*"), made):
+        if not path.is_symlink():
+            _sync(path)
+    os.rename(made, place)
+    _sync(place.parent)
+
+
+def _sync(path: Path) -> None:
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

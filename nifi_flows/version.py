@@ -21,6 +21,7 @@ from typing import Any
 
 from nifi_flows import bundle, definition
 from nifi_flows.errors import TerminalError
+from nifi_flows.files import rename_whole
 from nifi_flows.pipeline import FLOWS, Pipeline
 
 _SHORT = 12  # hex digits: enough to tell versions apart, short enough to read in a row
@@ -73,7 +74,7 @@ def make(pipeline: Pipeline, store: Path) -> Version:
             (fresh / _MANIFEST).write_text(json.dumps(dict(_digests(fresh))))
             if version.processors.exists():
                 os.rename(version.processors, Path(temporary, "changed"))
-            os.rename(fresh, version.processors)
+            rename_whole(fresh, version.processors)
     if not version.folder.is_dir():
         with tempfile.TemporaryDirectory(dir=store, prefix=".version-") as temporary:
             fresh = Path(temporary, "made")
@@ -81,7 +82,7 @@ def make(pipeline: Pipeline, store: Path) -> Version:
             shutil.copy(pipeline.flow, fresh / "flow.json")
             for path in sources.contracts():
                 shutil.copy(path, fresh / "schemas" / path.name)
-            os.rename(fresh, _ensured(version.folder.parent) / version.name)
+            rename_whole(fresh, _ensured(version.folder.parent) / version.name)
     return version
 
 

@@ -1,7 +1,10 @@
 """What becomes of one page: frames for the valid records, dead letters for the rest, and a receipt for the page."""
 
 import json
+import re
+from base64 import b64decode, b64encode
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +53,9 @@ class Fetch:
             ) from None
 
 
+_COSTLY = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # six letters for one in JSON
+
+
 @dataclass(frozen=True)
 class DeadLetter:
     """A record that is no row. position: index in the page, from 0. original: the bytes as received."""
@@ -59,14 +65,15 @@ class DeadLetter:
     original: bytes
 
     def line(self) -> str:
-        """One line of JSON. Bytes that aren't UTF-8 travel as lone surrogates, so that original comes back exactly."""
-        return json.dumps(
-            {
-                "reasons": self.reasons,
-                "position": self.position,
-                "original": self.original.decode("utf-8", "surrogateescape"),
-            }
-        )
+        """One line of JSON, at most twice as long as the original: NiFi takes it into memory, and a page can be huge.
+
+        What is no text, or would be much longer as JSON, travels as base64.
+        """
+        line = {"reasons": self.reasons, "position": self.position}
+        with suppress(UnicodeDecodeError):
+            if not _COSTLY.search(self.original):
+                return json.dumps(line | {"original": self.original.decode()}, ensure_ascii=False)
+        return json.dumps(line | {"base64": b64encode(self.original).decode()})
 
     @classmethod
     def of(cls, line: bytes) -> "DeadLetter":
@@ -76,6 +83,9 @@ class DeadLetter:
             why, position = fields["reasons"], fields["position"]
             if not (isinstance(position, int) and isinstance(why, list) and all(isinstance(code, str) for code in why)):
                 raise ValueError
+            if "base64" in fields:
+                return cls(why, position, b64decode(fields["base64"], validate=True))
+            # lines of earlier versions, which may still be in a queue, have bytes that are no text as surrogates
             return cls(why, position, fields["original"].encode("utf-8", "surrogateescape"))
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             raise FlowFileError(

@@ -147,6 +147,7 @@ def _make(folder: str, fingerprint: str) -> None:
     _step(uv, network, environment=_uv_environment(python))
     if _fingerprint() != fingerprint:
         _fail("requirements.lock changed while the Python environment was being made", "run the same command again")
+    os.sync()  # or, after a loss of power, the stamp might be there and what it vouches for not
     with open(_stamp(folder), "w") as stamp:
         stamp.write(fingerprint)
 

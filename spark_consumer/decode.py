@@ -13,6 +13,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.avro.functions import from_avro
 
+# What the flow publishes is shorter. A row can be two and a half times as long as its frame (full_name repeats the
+# names, email_domain the address), and Cassandra refuses it from half a segment of its commit log on: 4 MiB.
+MAX_FRAME_BYTES = 1_000_000
+
 # The number that the header names, as text: also ids beyond an int, which only a forged frame has.
 FRAME_ID = "conv(hex(substring(value, 2, 4)), 16, 10)"
 
@@ -68,7 +72,8 @@ def _columns(writers: tuple[tuple[int, str], ...], reader: str) -> tuple[Column,
     head = F.substring("value", 1, 5)
     body = F.expr("substring(value, 6)")
     options = {"avroSchema": _bare(reader), "mode": "PERMISSIVE"}
-    ids, users = [], []
+    ids: list[tuple[Column, Column]] = []
+    users = [(F.length("value") > MAX_FRAME_BYTES, F.lit(None))]  # decoded, a huge one might not fit into memory
     for schema_id, writer in writers:
         is_this = head == F.lit(bytearray(b"\0" + schema_id.to_bytes(4, "big")))
         ids.append((is_this, F.lit(schema_id)))
@@ -117,6 +122,7 @@ def _reasons(texts: list[str]) -> str:
     broken = ", ".join(f"IF({rule}, NULL, '{reason}')" for reason, rule in rules.items())
     return f"""CASE
         WHEN value IS NULL OR length(value) = 0 THEN array('no_value')
+        WHEN length(value) > {MAX_FRAME_BYTES} THEN array('too_large')
         WHEN substring(value, 1, 1) <> X'00' THEN array('bad_magic')
         WHEN length(value) < 6 THEN array('too_short')
         WHEN schema_id IS NULL THEN array(concat('unknown_schema:', {FRAME_ID}))

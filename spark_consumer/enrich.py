@@ -1,11 +1,11 @@
 """What a row says beyond its record: every cell is a function of the record alone, so a replay writes the same."""
 
-import csv
 from functools import cache
-from pathlib import Path
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
 
+from spark_consumer.countries import lookup
 from spark_consumer.table import COLUMNS
 
 # Dates count as they are written, without their time of day or zone: a birthday is a day of a calendar, not an instant.
@@ -30,14 +30,13 @@ _EXTRA = {
 def enrich(users: DataFrame) -> DataFrame:
     """From the contract's fields and schema_id to the table's columns in their order, and write_micros bigint, the
     row's write timestamp in microseconds UTC. What cannot be derived is null: a date that doesn't parse, a birth or a
-    registration after the event, a country outside countries.csv. Expects the session's time zone to be UTC."""
+    registration after the event, a country that nobody knows. Expects the session's time zone to be UTC."""
     dated = users.selectExpr(
         "*",
         "CAST(event_time AS DATE) AS event_date",
         f"{_DATE.format('dob')} AS birth_date",
         f"{_DATE.format('registered_date')} AS joined_date",
-        f"{_countries()}[lower(trim(country))] AS place",
-    )
+    ).withColumn("place", _place())
     aged = dated.selectExpr("*", f"CAST(IF(birth_date <= event_date, {_YEARS}, NULL) AS INT) AS age")
     extra = {**_EXTRA, "country_code": "substring(place, 1, 2)", "region": "substring(place, 4)"}
     columns = [f"{extra[name]} AS {name}" if name in extra else name for name in COLUMNS]
@@ -45,10 +44,6 @@ def enrich(users: DataFrame) -> DataFrame:
 
 
 @cache
-def _countries() -> str:
-    """countries.csv as a constant SQL map from the country's name in lower case to its code and region, as
-    'NO Europe'. One literal, because the expression is parsed for every batch."""
-    with (Path(__file__).parent / "countries.csv").open(encoding="utf-8", newline="") as file:
-        lines = [f"{row['country'].lower()}\t{row['code']} {row['region']}" for row in csv.DictReader(file)]
-    text = "\n".join(lines).replace("\\", r"\\").replace("'", r"\'")
-    return f"str_to_map('{text}', '\n', '\t')"
+def _place() -> Column:
+    """Where the country is. Parsed once: its text is long, and a micro-batch short."""
+    return F.expr(lookup("country"))

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from nifi_flows import canonical, canvas
 from nifi_flows.definition import with_values
 from nifi_flows.diff import compare
+from nifi_flows.files import rename_whole
 from nifi_flows.version import Version
 from scripts.deployment import local_nifi, state
 from scripts.deployment.context import Context
@@ -31,10 +33,14 @@ def save_edit(context: Context, besides: Version | None = None) -> Path | None:
         return None
     if (last := _last_edit(context, edit)) is not None:
         return last
+    context.edits.mkdir(parents=True, exist_ok=True)
     place = context.edits / datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-    place.mkdir(parents=True, exist_ok=True)
-    (place / "flow.json").write_text(edit.flow, encoding="utf-8")
-    (place / "diff.md").write_text(edit.diff, encoding="utf-8")
+    with TemporaryDirectory(dir=context.edits, prefix=".") as temporary:
+        fresh = Path(temporary, "made")
+        fresh.mkdir()
+        (fresh / "flow.json").write_text(edit.flow, encoding="utf-8")
+        (fresh / "diff.md").write_text(edit.diff, encoding="utf-8")
+        rename_whole(fresh, place)
     return place
 
 

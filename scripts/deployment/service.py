@@ -1,5 +1,6 @@
 """Deploy a pipeline's flow on this machine's NiFi, again or back: what the command line and Airflow both call."""
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -110,6 +111,8 @@ def _bring(context: Context, wanted: DesiredState, under_way: Attempt) -> Deploy
     permission.may_replace()
     before = seals.keep(context, wanted)
     done = deploys.deploy(wanted, nifi, ledger, permission, context.report, what=under_way.what, secrets=before)
+    if context.settings.durable:
+        os.sync()  # NiFi and the registry do not wait for the disk with the flow and the schemas
     known = ledger.state()
     entries = [entry for entry in (known.deployed, known.previous) if entry is not None]
     version.prune(context.folder, [Version(entry.version, entry.code, context.folder) for entry in entries])

@@ -30,7 +30,14 @@ def read(environment: Mapping[str, str]) -> Settings:
                 f"set {port.variable} to another port",
             )
         taken[number], ports[port.name] = port, number
-    return Settings(**words, ports=ports)
+    return Settings(**words, durable=_yes(variable("durable"), environment), ports=ports)
+
+
+def _yes(name: str, environment: Mapping[str, str]) -> bool:
+    given = environment.get(name) or "false"
+    if given not in ("true", "false"):
+        raise TerminalError(f"{name} is neither true nor false: {given!r}", f"correct or unset {name}")
+    return given == "true"
 
 
 def _number(port: Port, environment: Mapping[str, str]) -> int:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nifi_flows.errors import TerminalError
+from nifi_flows.files import rename_whole
 from scripts.stack.engines import ARTIFACTS
 from scripts.stack.layout import Artifacts, Installed
 from scripts.stack.lock import Artifact, Lock, load
@@ -82,7 +83,7 @@ def install(lock: Lock, cache: Path) -> Installed:
                     unfinished = Path(work, "made")
                     for artifacts, locked in _roles(lock):
                         artifacts.layout.lay_out([fetch.place(cache, artifact) for artifact in locked], unfinished)
-                    unfinished.rename(root)
+                    rename_whole(unfinished, root)
     except (OSError, tarfile.TarError, zipfile.BadZipFile) as error:
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise TerminalError(

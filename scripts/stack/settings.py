@@ -11,7 +11,7 @@ LOOPBACK = "127.0.0.1"  # the only address that anything here listens on
 
 # Engines run in folders of their own, so a relative path would mean another folder to each.
 _FOLDERS = ("home", "cache")
-WORDS = (*_FOLDERS, "maven", "environment")  # the settings that are no ports
+WORDS = (*_FOLDERS, "maven", "environment")  # the settings that are no ports, nor yes or no
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,16 @@ class Settings:
     """Settings of one local stack.
 
     home: data, configuration, logs and secrets of the stack. cache: engines; survives a fresh clone. maven: a Maven
-    repository or a mirror of it. environment: of the flow, as nifi_flows/users/environments.toml has it. ports: name of
-    a `Port` -> number; one that is not in it has its default.
+    repository or a mirror of it. environment: of the flow, as nifi_flows/users/environments.toml has it. durable:
+    whether what NiFi and Kafka acknowledge survives a loss of power. ports: name of a `Port` -> number; one that is not
+    in it has its default.
     """
 
     home: Path = Path(ROOT) / ".pipeline"
     cache: Path = field(default_factory=lambda: Path(cache_folder()))
     maven: str = "https://repo.maven.apache.org/maven2"
     environment: str = "local"
+    durable: bool = False
     ports: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -62,7 +64,13 @@ class Settings:
     def variables(self) -> dict[str, str]:
         """The environment in which another process has these same settings."""
         ports = {variable(f"{name}_port"): str(number) for name, number in self.ports.items()}
-        return {variable(name): str(getattr(self, name)) for name in WORDS} | ports
+        words = {variable(name): str(getattr(self, name)) for name in WORDS}
+        return words | {variable("durable"): str(self.durable).lower()} | ports
+
+    @property
+    def durability(self) -> dict[str, str]:
+        """For the environment of an engine whose files say `durable`: so that it starts again when that changes."""
+        return {variable("durable"): "true"} if self.durable else {}
 
     @property
     def conf(self) -> Path:

@@ -57,6 +57,7 @@ num.network.threads=2
 num.io.threads=2
 log.cleaner.dedupe.buffer.size=8388608
 """
+_DURABLE = "log.flush.interval.messages=1\n"  # on disk before it is acknowledged, since there is no other replica
 
 _LOG4J = """\
 Configuration:
@@ -96,7 +97,7 @@ def configure(local: Local) -> Configuration:
     properties, log4j = conf / "server.properties", conf / "log4j2.yaml"
     written = _PROPERTIES.format(
         host=LOOPBACK, port=settings.port(PORT), controller=settings.port(CONTROLLER), data=data
-    )
+    ) + (_DURABLE if settings.durable else "")
     java = [str(local.installed.jdk21 / "bin" / "java"), "-cp", f"{local.installed.folder('kafka')}/*"]
     launch = Launch(
         command=[
@@ -111,6 +112,7 @@ def configure(local: Local) -> Configuration:
             str(properties),
         ],
         folder=settings.home,
+        environment=settings.durability,
         first=[
             (
                 data / "meta.properties",

@@ -187,6 +187,7 @@ def configure(local: Local) -> Configuration:
         "certificate": credentials.nifi_certificate,
         "key": credentials.nifi_key,
         "admin": ADMIN_IDENTITY,
+        "durable": str(settings.durable).lower(),
     }
     files = {
         conf / template.name: template.read_text().format(**values).encode()
@@ -210,6 +211,7 @@ def configure(local: Local) -> Configuration:
             "org.apache.nifi.NiFi",
         ],
         folder=home,
+        environment=settings.durability,
     )
     return Configuration({"nifi": launch}, {**files, **trust.files})
 

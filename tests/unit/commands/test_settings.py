@@ -38,6 +38,23 @@ def test_only_a_port_is_a_port(monkeypatch: pytest.MonkeyPatch, value: str) -> N
         configuration.load()
 
 
+def test_durable_is_yes_or_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIPELINE_DURABLE", "true")
+    durable = configuration.load()
+    assert durable.durable
+    assert configuration.read(durable.variables).durable, "also in a process that is given these settings"
+    for no in ("false", ""):
+        monkeypatch.setenv("PIPELINE_DURABLE", no)
+        assert not configuration.load().durable
+    monkeypatch.setenv("PIPELINE_DURABLE", "yes")
+    with pytest.raises(TerminalError) as refused:
+        configuration.load()
+    assert (str(refused.value), refused.value.remedy) == (
+        "PIPELINE_DURABLE is neither true nor false: 'yes'",
+        "correct or unset PIPELINE_DURABLE",
+    )
+
+
 def test_one_port_for_two_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIPELINE_KAFKA_PORT", "20001")
     monkeypatch.setenv("PIPELINE_SPARK_MASTER_PORT", "20001")

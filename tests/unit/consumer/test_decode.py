@@ -8,7 +8,7 @@ from pyspark.sql import Row, SparkSession
 
 from spark_consumer import decode as decoding
 from spark_consumer.contract import USER_SCHEMA
-from spark_consumer.decode import decode
+from spark_consumer.decode import MAX_FRAME_BYTES, decode
 from tests.unit.consumer.frames import ANN, NOON, frame, messages, with_fields
 from tests.unit.consumer.local_spark import spark  # noqa: F401
 
@@ -123,6 +123,24 @@ def test_a_record_that_breaks_the_contract_says_where(spark: SparkSession) -> No
     )
     reasons = [row.reasons for row in rows.select("reasons").collect()]
     assert [(change, reason) for (change, _), reason in zip(broken, reasons, strict=True)] == broken
+
+
+def test_a_frame_whose_row_cassandra_would_not_take_is_refused(spark: SparkSession) -> None:  # noqa: F811
+    padding = MAX_FRAME_BYTES - len(GOOD)
+    longest, longer = GOOD + b"x" * padding, GOOD + b"x" * (padding + 1)
+    odd = [b"{" * (MAX_FRAME_BYTES + 1), b"\0" * (MAX_FRAME_BYTES + 1)]
+    rows = decoded(spark, [longest, longer, *odd])
+    assert [row.reasons for row in rows] == [None, *[["too_large"]] * 3]
+    assert [row.user is None or row.user.id is None for row in rows] == [False, True, True, True], "decoded though huge"
+
+
+def test_the_longest_row_of_a_frame_is_one_that_cassandra_takes() -> None:
+    whole = MAX_FRAME_BYTES
+    full_name = whole  # repeats first and last name, which may be all of the frame
+    email_domain = whole * 3 // 2  # repeats the address, and a lower case letter may be half as long again: U+023A
+    half_a_segment = 4 * 1024 * 1024
+    assert whole + max(full_name, email_domain) < half_a_segment * 0.9
+    assert len("Ⱥ".lower().encode()) / len("Ⱥ".encode()) == 1.5
 
 
 def test_bytes_after_a_complete_record_are_tolerated(spark: SparkSession) -> None:  # noqa: F811

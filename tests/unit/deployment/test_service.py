@@ -1,8 +1,10 @@
 """What the deploy service does and refuses, from a source tree to the ledger."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -45,6 +47,16 @@ def test_the_first_version(world: World) -> None:
 def test_deploying_what_runs_changes_nothing(deployed: World) -> None:
     assert service.deploy(deployed.context).changes == []
     assert deployed.step.done == [] and len(deployed.history) == 1
+
+
+def test_a_durable_stack_has_on_disk_what_was_deployed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[bool] = []
+    monkeypatch.setattr(os, "sync", lambda: written.append(world.runs(world.name)))
+    durable = replace(world.context, settings=replace(world.context.settings, durable=True))
+    service.deploy(durable)
+    assert written == [True]
+    service.deploy(world.context)
+    assert written == [True], "nobody else waits for it"
 
 
 def test_only_what_may_come_back_stays_stored(deployed: World) -> None:

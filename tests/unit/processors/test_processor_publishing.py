@@ -37,7 +37,7 @@ def test_invalid_users_leave_as_lines(kafka: StubKafka) -> None:
             "position": 1,
             "original": '{"email" : 1}',
         },
-        {"reasons": ["not_json"], "position": 2, "original": '"\udcff"'},
+        {"reasons": ["not_json"], "position": 2, "base64": "Iv8i"},
     ]
 
 

@@ -247,15 +247,29 @@ def test_nothing_is_lost_and_the_invalid_come_back_to_the_byte(given_records: li
     assert len(found.messages) + len(found.invalid) == found.fetched == len(given_records)
     assert len(found.messages) == given_records.count(VALID)
     lines = [letter.line() for letter in found.invalid]
-    assert all("\n" not in line and line.isascii() for line in lines)
+    assert not any("\n" in line for line in lines)
     read = [DeadLetter.of(line.encode()) for line in lines]
     assert [letter.original for letter in read] == [record for record in given_records if record != VALID]
     assert read == found.invalid
 
 
-@given(st.binary())
-def test_any_bytes_survive_a_line(original: bytes) -> None:
-    assert DeadLetter.of(DeadLetter(["not_json"], 0, original).line().encode()).original == original
+@given(st.binary() | st.text().map(str.encode))
+def test_any_bytes_survive_a_line_that_is_not_much_longer(original: bytes) -> None:
+    line = DeadLetter(["not_json"], 0, original).line().encode()
+    assert DeadLetter.of(line).original == original
+    assert len(line) <= 2 * len(original) + 60
+    assert b"\n" not in line
+
+
+@pytest.mark.parametrize("letter", [b"\xff", b"\0", b'"', b"\n", "é".encode(), "😀".encode()])
+def test_a_huge_original_stays_within_what_nifi_takes_into_memory(letter: bytes) -> None:
+    line = DeadLetter(["not_json"], 0, letter * 1_000_000).line().encode()
+    assert len(line) <= 2_000_060 * len(letter)
+
+
+def test_a_line_of_an_earlier_version_is_read() -> None:
+    line = b'{"reasons": ["not_json"], "position": 4, "original": "{\\"a\\":\\"\\u00e9\\udcff"}'
+    assert DeadLetter.of(line) == DeadLetter(["not_json"], 4, '{"a":"é'.encode() + b"\xff")
 
 
 # --- publishing -------------------------------------------------------------------------------------------------------
@@ -320,7 +334,12 @@ def test_no_invalid_records_ask_nothing_of_anybody() -> None:
     assert kafka.sent == []
 
 
-@pytest.mark.parametrize("line", [b"x", b"[]", b"{}", b'{"reasons":"a","position":1,"original":"x"}', b"[" * 9000])
+NO_BASE64 = b'{"reasons":["a"],"position":1,"base64":"x"}'
+
+
+@pytest.mark.parametrize(
+    "line", [b"x", b"[]", b"{}", b'{"reasons":"a","position":1,"original":"x"}', NO_BASE64, b"[" * 9000]
+)
 def test_what_is_no_dead_letter_is_not_published(line: bytes) -> None:
     kafka = FakeKafka()
     with pytest.raises(FlowFileError):

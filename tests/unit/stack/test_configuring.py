@@ -1,5 +1,6 @@
 """What puts the engines on this machine: whom a configuration is for, and what the user's machine adds to it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from nifi_flows.errors import TerminalError
 from nifi_flows.pipeline import USERS
 from scripts.stack import credentials, engines
 from scripts.stack.engine import Configuration, Launch, Local, together
-from scripts.stack.engines import nifi, spark
+from scripts.stack.engines import kafka, nifi, spark
 from scripts.stack.layout import Installed
 from scripts.stack.settings import Settings
 
@@ -70,6 +71,26 @@ def test_the_master_forgets_a_stack_that_no_longer_runs(local: Local) -> None:
     (recovery / "worker").touch()
     spark.forget(local.settings)
     assert list(recovery.iterdir()) == []
+
+
+SYNCED = {
+    "nifi.properties": {
+        f"nifi.{repository}.repository.always.sync=true" for repository in ("flowfile", "content", "provenance")
+    },
+    "state-management.xml": {'<property name="Always Sync">true</property>'},
+    "server.properties": {"log.flush.interval.messages=1"},
+}
+
+
+def test_a_durable_stack_has_on_disk_what_it_acknowledges(local: Local) -> None:
+    durable = replace(local, settings=replace(local.settings, durable=True))
+    for engine, configure in {"nifi": nifi.configure, "kafka": kafka.configure}.items():
+        plain, synced = configure(local), configure(durable)
+        assert plain.launches[engine] != synced.launches[engine], "or one that runs would go on as it is"
+        for path in synced.files:
+            if path.name in SYNCED:
+                lines = [{line.strip() for line in one.files[path].decode().splitlines()} for one in (plain, synced)]
+                assert SYNCED[path.name] == lines[1] - lines[0]
 
 
 def test_configurations_together_keep_their_order(tmp_path: Path) -> None:
