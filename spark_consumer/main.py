@@ -1,143 +1,166 @@
-"""The consumer's process: `python -m spark_consumer.main`, or this file given to spark-submit.
+"""The consumer: `python -m spark_consumer.main`. Starts the stream in a process of its own, and sees that it lives.
 
-Ends with 0 after SIGTERM or SIGINT, 2 when somebody must act before it can run, 1 when a restart may help.
+Whatever happens to that process, it comes back: one that ends is started again after a pause, one that gives no sign of
+life says what its threads wait for and is ended by force. So this process imports nothing of Spark, and only waits.
+
+Ends with 0 after SIGTERM or SIGINT, 2 when somebody must act before the stream can run.
 """
 
+from __future__ import annotations
+
+import contextlib
 import logging
+import os
+import select
 import signal
+import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 
-from py4j.protocol import Py4JError, Py4JJavaError
-from pyspark.errors import PySparkException
-from pyspark.sql import SparkSession
-from pyspark.sql.streaming.query import StreamingQuery
-
-from spark_consumer.batch import BatchWriter
-from spark_consumer.contract import DEAD_LETTER_SCHEMA
-from spark_consumer.dead_letters import dead_letters, publish
-from spark_consumer.errors import ConsumerError, TerminalError, TransientError
-from spark_consumer.lag import GroupOffsets, LagReporter
-from spark_consumer.names import TableName, subject
-from spark_consumer.registry import WriterSchemas, registered_id
-from spark_consumer.session import create_spark_connection
-from spark_consumer.settings import ConsumerSettings, load_settings
-from spark_consumer.source import connect_to_kafka
-from spark_consumer.table import check_table
-from spark_consumer.upsert import live_columns, upsert
+from spark_consumer import processes
+from spark_consumer.liveness import Clock, Stream, pause
 
 _log = logging.getLogger("spark_consumer")
-_COMMIT_SECONDS = 10
-_REPORT_SECONDS = 0.25  # less than a batch takes
+_COMMAND = [sys.executable, "-m", "spark_consumer.worker"]
+_LOOK = 1.0  # seconds from one look at the stream to the next, at most
+_ORPHANS = 5.0  # seconds that the JVM of a stream which has ended may take to end, too
+_MUST_ACT = 2  # the exit code by which the stream says that a restart won't help
 
 
 def main() -> int:
-    """Runs until a signal ends it or something fails; returns the exit code."""
+    """Runs the stream until a signal ends it or somebody must act; returns the exit code."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatty in ("httpx2", "kafka", "py4j"):
-        logging.getLogger(chatty).setLevel(logging.ERROR)
-    stop = threading.Event()
+    processes.adopt_orphans()
+    failures = 0
+    with _signals() as asked:
+        while True:
+            stream, code = _run(asked)
+            if asked.to_stop:
+                return 0
+            if code == _MUST_ACT:
+                _log.warning("the stream is not started again, since that won't help: see the error above")
+                return _MUST_ACT
+            failures = 1 if stream.steady else failures + 1
+            _log.warning("the stream %s; it is started again in %g s", _how(code), pause(failures))
+            if asked.wait(pause(failures)):
+                return 0
 
-    def ask_to_stop(number: int, _: FrameType | None) -> None:
-        stop.set()
 
-    signal.signal(signal.SIGTERM, ask_to_stop)
-    signal.signal(signal.SIGINT, ask_to_stop)
+def _how(code: int) -> str:
+    return f"ended with {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
+
+
+@dataclass
+class _Asked:
+    """Whether somebody wants an end. pipe: can be read once a signal has come."""
+
+    pipe: int
+    to_stop: bool = False
+
+    def wait(self, seconds: float) -> bool:
+        """For so many seconds, or until somebody wants an end; returns whether that is so."""
+        deadline = time.monotonic() + seconds
+        while not self.to_stop and (left := deadline - time.monotonic()) > 0:
+            _readable([self.pipe], left)
+        return self.to_stop
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[_Asked]:
+    """SIGTERM and SIGINT ask for an end, and wake whoever waits for the pipe."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    asked = _Asked(reading)
+
+    def note(number: int, _: FrameType | None) -> None:
+        asked.to_stop = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, note)
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # so that the end of the stream is noticed at once
+    yield asked
+
+
+def _run(asked: _Asked) -> tuple[Stream, int]:
+    """Run one process of the stream to its end; returns what was known of it, and its exit code."""
+    signs, given = os.pipe()
+    os.set_blocking(signs, False)
     try:
-        run(load_settings(), stop)
-    except TerminalError as error:
-        _say(error)
-        return 2
-    except ConsumerError as error:
-        _say(error)
-        return 1
-    return 0
-
-
-def run(settings: ConsumerSettings, stop: threading.Event) -> None:
-    """Streams until stop is set. Raises ConsumerError when something is missing at the start or fails on the way."""
-    frame_subject = subject(settings.topic)
-    writers = WriterSchemas(settings.registry_url, frame_subject)
-    writers.refresh()
-    if not writers():
-        raise TransientError(f"the registry has no Avro schema under {frame_subject}", "deploy the schemas")
-    letter_id = registered_id(settings.registry_url, subject(settings.dead_letter_topic), DEAD_LETTER_SCHEMA)
-    with _spark(settings) as spark:
-        table = TableName(settings.keyspace, settings.table)
-        check_table(table, live_columns(spark, table))
-        writer = BatchWriter(
-            writers,
-            lambda rows: upsert(rows, table),
-            lambda refused: publish(
-                dead_letters(refused, letter_id), settings.kafka_brokers, settings.dead_letter_topic
-            ),
+        process = subprocess.Popen(
+            _COMMAND,
+            env={**os.environ, "CONSUMER_SIGNS_FD": str(given), "PYTHONFAULTHANDLER": "1"},
+            pass_fds=[given],
+            preexec_fn=processes.end_with_parent,
         )
-        query = start(spark, settings, writer)
-        report = LagReporter(GroupOffsets(settings.kafka_brokers, settings.group))
-        while query.isActive and not stop.wait(_REPORT_SECONDS):
-            report(query)
-        if stop.is_set():
-            stop_after_batch(query, writer)
-            report(query)
-            _log.info("stopped after batch %s", writer.done)
-        else:
-            report(query)
-            raise writer.failure if isinstance(writer.failure, ConsumerError) else _failure(query)
-
-
-@contextmanager
-def _spark(settings: ConsumerSettings) -> Iterator[SparkSession]:
-    """The session for as long as it is needed; whatever Spark or the connector raises becomes a TransientError."""
+    except (OSError, subprocess.SubprocessError) as error:
+        _log.error("the stream can't be started: %s", error)
+        os.close(signs)
+        return Stream(begun=0), 1
+    finally:
+        os.close(given)
+    _log.info("the stream is started as process %d", process.pid)
     try:
-        spark = create_spark_connection(settings)
-        try:
-            yield spark
-        finally:
-            spark.stop()
-    except (PySparkException, Py4JError) as error:
-        text = error.java_exception.toString() if isinstance(error, Py4JJavaError) else str(error)
-        raise TransientError(f"spark: {_first_line(text)}", "see the log above") from error
+        return _watch(process, signs, asked), process.wait()
+    finally:
+        _end_orphans()
+        os.close(signs)
 
 
-def start(spark: SparkSession, settings: ConsumerSettings, writer: BatchWriter) -> StreamingQuery:
-    """Starts the stream."""
-    return (
-        connect_to_kafka(spark, settings)
-        .writeStream.queryName(settings.group)
-        .option("checkpointLocation", settings.checkpoint_dir)
-        .trigger(processingTime=f"{settings.trigger_seconds} seconds")
-        .foreachBatch(writer)
-        .start()
-    )
-
-
-def stop_after_batch(query: StreamingQuery, writer: BatchWriter) -> None:
-    """Stops the stream once the batch under way is written and committed; a new one doesn't begin."""
-    writer.drain()
-    deadline = time.monotonic() + _COMMIT_SECONDS
-    while query.isActive and time.monotonic() < deadline:
-        progress = query.lastProgress
-        if writer.done is None or (progress and progress["batchId"] >= writer.done):
-            break
+def _end_orphans() -> None:
+    """What the stream leaves, such as its JVM, ends by itself or is ended: the next one needs its memory and port."""
+    deadline = time.monotonic() + _ORPHANS
+    while left := processes.descendants(os.getpid()):
+        if time.monotonic() > deadline:
+            processes.kill(left)
         time.sleep(0.05)
-    query.stop()
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
-def _failure(query: StreamingQuery) -> TransientError:
-    error = query.exception()
-    return TransientError(f"stream failed: {_first_line(str(error))}", "see the log above; a restart replays the batch")
+def _watch(process: subprocess.Popen[bytes], signs: int, asked: _Asked) -> Stream:
+    """Until the process has ended, by force if need be."""
+    clock = Clock(time.monotonic())
+    stream, closed = Stream(begun=clock.now), False
+    while process.poll() is None:
+        _readable([asked.pipe] if closed else [asked.pipe, signs], _LOOK)
+        now = clock.tick(time.monotonic())
+        if not closed and (read := _drained(signs)) is not None:
+            stream, closed = stream.heard(read, now), not read
+            if closed:
+                stream = stream.broken(now)
+        if asked.to_stop and stream.told is None:
+            stream = stream.stopping(now)
+            _log.info("the stream is told to end")
+            process.terminate()
+            process.send_signal(signal.SIGCONT)  # whoever has been stopped gets no other signal
+        if (why := stream.overdue(now)) and process.poll() is None:
+            _log.warning("the stream %s: it is ended by force; what its threads wait for follows", why)
+            family = processes.descendants(os.getpid())
+            processes.dump(family)
+            processes.kill([process.pid, *family])
+            process.wait()
+    return stream
 
 
-def _first_line(text: str) -> str:
-    return next((line.strip() for line in text.splitlines() if line.strip()), "no reason given")
+def _readable(files: list[int], seconds: float) -> None:
+    """Wait until one of them can be read, for so many seconds at most, and forget which signals have come."""
+    ready, _, _ = select.select(files, [], [], seconds)
+    if files[0] in ready:
+        _drained(files[0])
 
 
-def _say(error: ConsumerError) -> None:
-    _log.error("%s%s", error, f" ({error.remedy})" if error.remedy else "")
+def _drained(file: int) -> bytes | None:
+    """What there is to read at once: b"" at the end of the file, None when there is nothing yet."""
+    try:
+        return os.read(file, 65_536)
+    except BlockingIOError:
+        return None
 
 
 if __name__ == "__main__":

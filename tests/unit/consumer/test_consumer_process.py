@@ -64,7 +64,7 @@ def test_wrong_settings_are_named_all_at_once(monkeypatch: pytest.MonkeyPatch) -
 
 def run_consumer(**environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "spark_consumer.main"],
+        [sys.executable, "-m", "spark_consumer.worker"],
         env={name: value for name, value in os.environ.items() if not name.startswith("CONSUMER_")} | environment,
         capture_output=True,
         text=True,
