@@ -138,7 +138,7 @@ def _watch(process: subprocess.Popen[bytes], signs: int, asked: _Asked) -> Strea
             stream = stream.stopping(now)
             _log.info("the stream is told to end")
             process.terminate()
-            process.send_signal(signal.SIGCONT)  # whoever has been stopped gets no other signal
+            processes.go_on(processes.descendants(os.getpid()))
         if (why := stream.overdue(now)) and process.poll() is None:
             _log.warning("the stream %s: it is ended by force; what its threads wait for follows", why)
             family = processes.descendants(os.getpid())

@@ -60,6 +60,12 @@ def dump(pids: Iterable[int]) -> None:
         time.sleep(0.02)
 
 
+def go_on(pids: Iterable[int]) -> None:
+    """Let those go on that have been stopped (SIGSTOP): they get no other signal before."""
+    for pid in pids:
+        _send(pid, signal.SIGCONT)
+
+
 def kill(pids: Iterable[int]) -> None:
     for pid in pids:
         _send(pid, signal.SIGKILL)
