@@ -37,7 +37,7 @@ def create_spark_connection(settings: ConsumerSettings | None = None) -> SparkSe
         "spark.sql.streaming.metricsEnabled": "true",
         # what Spark writes down of a stream is never read again
         "spark.sql.streaming.minBatchesToRetain": "2",
-        "spark.sql.streaming.stopTimeout": "15s",
+        "spark.sql.streaming.stopTimeout": "10s",
         # The web page remembers plans and jobs by the thousand, in the driver's heap; a stream makes some every second.
         "spark.sql.ui.retainedExecutions": "20",
         "spark.sql.ui.explainMode": "simple",

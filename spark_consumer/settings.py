@@ -35,7 +35,7 @@ class ConsumerSettings(BaseSettings):
     safe_seconds: Annotated[float, Field(gt=0)] = 15
     """How long a node of Cassandra must live on after it acknowledged rows, for them to be on its disk: more than the
     commitlog_sync_period of its cassandra.yaml, ten seconds by default. Every start reads again what is younger"""
-    max_offsets_per_trigger: Annotated[int, Field(gt=0)] = 50_000
+    max_offsets_per_trigger: Annotated[int, Field(gt=0)] = 20_000
     batch_bytes: Annotated[int, Field(gt=0)] = 3_500
     """Bytes of values in one Cassandra batch. Cassandra adds some for each cell, also for one that is deleted, before
     it holds the sum against its limit of 50 KiB: of the smallest row 37 are values, and some 500 count. Where

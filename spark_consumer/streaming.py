@@ -34,7 +34,7 @@ _ASK = 1.0  # seconds from one question to Cassandra and Kafka to the next
 _KEEP = 0.5  # seconds from one keeping of a position that moves to the next
 _KEEP_ANYWAY = 3600.0  # seconds until one that doesn't move is kept again, since Kafka forgets a group after a week
 _AGAIN = 5.0  # seconds until a sweep or a keeping that failed is tried again
-_LAST = 10.0  # seconds for a sweep that is under way when the stream ends
+_LAST = 5.0  # seconds for a sweep that is under way when the stream ends
 
 Sign = Callable[[bytes], None]
 

@@ -1,4 +1,4 @@
-"""The process that streams: `python -m spark_consumer.worker`, as `main` starts it.
+"""The stream's process: `python -m spark_consumer.worker`, started and watched by `spark_consumer.main`.
 
 Ends with 0 after SIGTERM or SIGINT, 2 when somebody must act before it can run, 1 when a restart may help.
 """
@@ -31,16 +31,14 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
+    sign = signs()
     try:
-        sign = signs()
         sign(b"b")
         run(load_settings(), stop, sign)
-    except TerminalError as error:
-        _say(error)
-        return 2
     except ConsumerError as error:
-        _say(error)
-        return 1
+        _log.error("%s%s", error, f" ({error.remedy})" if error.remedy else "")
+        sign(b"f")
+        return 2 if isinstance(error, TerminalError) else 1
     return 0
 
 
@@ -55,10 +53,6 @@ def signs() -> Sign:
             os.write(int(number), sign)
 
     return sign
-
-
-def _say(error: ConsumerError) -> None:
-    _log.error("%s%s", error, f" ({error.remedy})" if error.remedy else "")
 
 
 if __name__ == "__main__":

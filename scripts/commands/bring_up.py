@@ -17,7 +17,7 @@ from scripts.deployment import local_nifi, service, state
 from scripts.deployment.context import Context
 from scripts.observe import consumer, pull_run, rows, totals
 from scripts.observe.pull_run import RunState
-from scripts.stack.engines import cassandra
+from scripts.stack.engines import cassandra, watch
 from scripts.stack.provision import provision
 from scripts.stack.settings import Settings
 from scripts.stack.stack import Stack, prepare, start, start_engines, wait_ready
@@ -55,8 +55,7 @@ def bring_up(
             connection.allow_deploying()
         _deploy(context, wanted)
         _watch(stack, pipeline, begun)
-        if airflow:
-            _start_airflow(stack)
+        _start_watching(stack, airflow=airflow)
     _show(stack, pipeline)
 
 
@@ -87,7 +86,7 @@ def _undone_on_failure(stack: Stack) -> Iterator[None]:
 def _start_engines(stack: Stack, pipeline: Pipeline) -> None:
     """NiFi takes longest to start and the consumer needs what is provisioned: so the two start beside each other."""
     _step("Starting the engines")
-    others = [e.name for e in stack.engines if e.name not in ("nifi", "consumer") and not e.optional]
+    others = [e.name for e in stack.engines if e.name not in ("nifi", "consumer", watch.NAME) and not e.optional]
     start_engines(stack, ["nifi", *others])
     wait_ready(stack, others, _report)
     provision(stack, pipeline)
@@ -95,10 +94,10 @@ def _start_engines(stack: Stack, pipeline: Pipeline) -> None:
     wait_ready(stack, ["nifi"], _report)
 
 
-def _start_airflow(stack: Stack) -> None:
+def _start_watching(stack: Stack, *, airflow: bool) -> None:
     """After the rows, which would have to wait for it on a small machine."""
-    _step("Starting Airflow")
-    started = [engine.name for engine in stack.engines if engine.optional]
+    _step("Starting Airflow" if airflow else "Starting the liveness watch")
+    started = [watch.NAME, *(engine.name for engine in stack.engines if engine.optional and airflow)]
     start_engines(stack, started)
     wait_ready(stack, started, _report)
 

@@ -89,6 +89,8 @@ def _engine(engine: Engine, read: Gathered, asked: ReadStep[str], supervised: Re
     if isinstance(process, Unread):
         process = Process("UNKNOWN", 0, 0)
     ready, detail = (False, _why(engine.name, answer)) if isinstance(answer, Unread) else (True, answer)
+    if process.error and not ready:
+        detail = process.error
     return EngineStatus(
         engine.name, process.state.lower(), ready, detail, process.memory, process.uptime, engine.address
     )

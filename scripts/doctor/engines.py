@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from nifi_flows.wording import one_line
 from scripts.doctor.diagnosis import Diagnosis, ok, problem, warning
-from scripts.observe.engines import Exit, Process, Supervised
+from scripts.observe.engines import Exit, Process, Restart, Supervised, told
 
 _STARTING = 240  # seconds after its start in which an engine may still be silent
 
@@ -28,8 +28,12 @@ def check_engine(name: str, process: Process | None, answer: str | Exception, *,
         return ok("engines", f"{name} is left out; ./scripts/run starts it")
     if state == "STOPPED":
         return problem("engines", f"{name} is stopped", "./scripts/run starts it")
-    if state in ("EXITED", "FATAL"):
-        return problem("engines", f"{name} has given up starting", f"{logs}; ./scripts/run tries again")
+    if state == "EXITED":
+        why = (process and process.error) or "somebody must act before it can run"
+        return problem("engines", f"{name} has ended: {why}", f"mend that (see {logs}), then ./scripts/run starts it")
+    if state == "FATAL":
+        said = f": {process.error}" if process and process.error else ""
+        return problem("engines", f"{name} has given up starting{said}", f"{logs}; it is tried again each minute")
     if state == "BACKOFF":
         return problem("engines", f"{name} ends right after each start", logs)
     if isinstance(answer, str):
@@ -41,6 +45,13 @@ def check_engine(name: str, process: Process | None, answer: str | Exception, *,
     return problem(
         "engines", f"{name} does not answer: {why}", f"{logs}; ./scripts/pipeline down and ./scripts/run restart it"
     )
+
+
+def check_restarts(restarts: Mapping[str, list[Restart]]) -> Iterator[Diagnosis]:
+    """restarts: engine -> those by the liveness watch within the last hour."""
+    for name, times in restarts.items():
+        more = f", {len(times)} times in the last hour" if len(times) > 1 else ""
+        yield warning("engines", told(name, times[-1]) + more, f"./scripts/pipeline logs {name}")
 
 
 def check_exits(exits: Mapping[str, list[Exit]]) -> Iterator[Diagnosis]:

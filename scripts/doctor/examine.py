@@ -137,8 +137,14 @@ def _stack(
         [_answer(engine, asks[engine.name], found.processes.get(engine.name)), *behind.get(engine.name, [])]
         for engine in described
     ]
-    ended = ReadStep("supervisor's log", lambda: running.exits(settings, datetime.datetime.now() - _RECENT))
-    return [*chains, [Check("engines", ended, engines.check_exits)]]
+    since = datetime.datetime.now() - _RECENT
+    ended = ReadStep("supervisor's log", lambda: running.exits(settings, since))
+    restarted = ReadStep("watch's log", lambda: running.restarts(settings, since))
+    ended_or_hung: list[Chain] = [
+        [Check("engines", ended, engines.check_exits)],
+        [Check("engines", restarted, engines.check_restarts)],
+    ]
+    return [*chains, *ended_or_hung]
 
 
 def _answer(engine: Engine, asked: ReadStep[str], process: Process | None) -> Check[str]:

@@ -14,6 +14,7 @@ from scripts.observe.topics import PATIENCE, Position
 from scripts.stack.settings import Settings
 from scripts.stack.stack import ending
 from scripts.stack.supervise import Supervisor
+from spark_consumer import processes
 
 NAME = "consumer"  # as an engine
 _LOG_END = 64 * 1024  # bytes of its log that are read
@@ -37,7 +38,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class ConsumerState:
-    """state and pid: the supervisor's. batch: the last one in the log, None when there is none."""
+    """state: the supervisor's. pid: of the stream's process, 0 when there is none.
+
+    batch: the last one in the log, None when there is none.
+    """
 
     state: str
     pid: int
@@ -70,7 +74,12 @@ def read(settings: Settings, pipeline: Pipeline, patience: float = PATIENCE) -> 
     supervisor = Supervisor(settings)
     found = positions(settings, pipeline, patience)
     batch = last_batch(ending(_log(settings), _LOG_END))
-    return ConsumerState(supervisor.state(NAME), supervisor.pid(NAME), found, batch)
+    return ConsumerState(supervisor.state(NAME), _stream(supervisor.pid(NAME)), found, batch)
+
+
+def _stream(parent: int) -> int:
+    """The process of the stream, which the consumer's own process starts anew when it ends; 0 when there is none."""
+    return next(iter(processes.descendants(parent)), 0) if parent else 0
 
 
 def positions(settings: Settings, pipeline: Pipeline, patience: float = PATIENCE) -> dict[int, Position]:

@@ -2,8 +2,10 @@
 
 import argparse
 import asyncio
+import faulthandler
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -19,6 +21,7 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    faulthandler.register(signal.SIGQUIT)  # as a JVM does: it says what its threads wait for
     behaviour = BehaviourFile(arguments.behaviour).read if arguments.behaviour else Behaviour
     try:
         asyncio.run(serve(make_app(behaviour), arguments.port))

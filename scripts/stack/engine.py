@@ -36,7 +36,9 @@ class Engine:
     raises an error in a few words while it is not ready, TerminalError when it lacks the secrets to ask with.
     set_up: what it needs once before it is ready; called while a start waits for it, and harmless when done before.
     patience: seconds that a start may take on a slow machine. hangs: seconds without an answer after which it is
-    started again. optional: nothing is amiss while it is stopped.
+    started again while a start waits for it. silence: the same for one that has been up for longer than its patience.
+    through: the engine that is asked about this one, which therefore may say nothing without a fault of its own.
+    optional: nothing is amiss while it is stopped.
     """
 
     name: str
@@ -47,6 +49,8 @@ class Engine:
     set_up: Callable[[Credentials], None] | None = None
     patience: int = 120
     hangs: int | None = None
+    silence: int = 120
+    through: str | None = None
     optional: bool = False
 
 
@@ -56,7 +60,7 @@ class Launch:
 
     command, environment, folder: what is executed, where. first: commands to run before it, each skipped once its path
     exists. whole_group: whether a stop signal goes to the children too. secrets: it gets the user's variables that hold
-    secrets.
+    secrets. gives_up: the exit code by which it says that a restart won't help; it then stays down.
     """
 
     command: Sequence[str]
@@ -65,6 +69,7 @@ class Launch:
     first: Sequence[tuple[Path, Sequence[str]]] = ()
     whole_group: bool = False
     secrets: bool = False
+    gives_up: int | None = None
 
 
 @dataclass(frozen=True)

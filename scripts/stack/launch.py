@@ -56,6 +56,7 @@ def end_group(group_file: Path, patience: float = 5) -> bool:
     deadline = time.monotonic() + patience
     with contextlib.suppress(ProcessLookupError):  # its last member has just ended
         os.killpg(group, signal.SIGTERM)
+        os.killpg(group, signal.SIGCONT)  # whoever has been stopped gets no other signal
         while members(group):
             if time.monotonic() > deadline:
                 os.killpg(group, signal.SIGKILL)
@@ -100,14 +101,15 @@ def _group(pid: int) -> int | None:
 
 def _ours(group: int, group_file: Path) -> bool:
     """Whether a member carries the marker that the supervisor puts into the environment of all that it starts."""
-    marker = f"PIPELINE_RUN={group_file.parent}".encode()
-    for pid in members(group):
-        try:
-            if marker in Path("/proc", str(pid), "environ").read_bytes().split(b"\0"):
-                return True
-        except OSError:
-            continue
-    return False
+    return any(of_stack(pid, group_file.parent) for pid in members(group))
+
+
+def of_stack(pid: int, run: Path) -> bool:
+    """Whether a process was started by the supervisor of the stack whose folder `run` this is, or is that itself."""
+    try:
+        return f"PIPELINE_RUN={run}".encode() in Path("/proc", str(pid), "environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
 
 
 if __name__ == "__main__":

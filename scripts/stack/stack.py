@@ -142,9 +142,8 @@ def _wait_ready(stack: Stack, engine: Engine, report: Callable[[str, str], None]
         else:
             report(engine.name, f"ready after {time.monotonic() - begun:.0f} s, {detail}")
             return
-        state = stack.supervisor.state(engine.name)
         waited = time.monotonic() - begun
-        if state in ("FATAL", "DOWN", "STOPPED"):
+        if stack.supervisor.state(engine.name) in ("FATAL", "EXITED", "DOWN", "STOPPED"):
             raise _failed(stack, engine, "does not start")
         if engine.hangs and stack.supervisor.restart_hung(engine.name, waited, engine.hangs):
             report(engine.name, f"does not answer after {waited:.0f} s; started again")

@@ -4,26 +4,32 @@ import contextlib
 import json
 import os
 import shlex
+import signal
+import socket
 import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Mapping
-from http.client import HTTPException
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 from typing import Any
 
 from nifi_flows.errors import TerminalError, TransientError
 from nifi_flows.files import write_private
 from scripts.bootstrap import ROOT
 from scripts.stack.engine import Launch
-from scripts.stack.launch import end_group, living
+from scripts.stack.launch import end_group, living, members, of_stack
 from scripts.stack.settings import Settings
+from spark_consumer import processes
 
 _SOCKET_LIMIT = 100  # bytes; the kernel's own is 108 and supervisord adds a suffix while it starts
 
-# Who asks for work, then who does it: they finish what is under way while the others still answer.
-_FIRST = ({"airflow-scheduler"}, {"consumer", "nifi"})
-_DUMP = 2.0  # seconds in which a JVM writes down its threads
+# Who asks for work or starts what is down, then who does the work: they finish it while the others still answer.
+_FIRST = ({"airflow-scheduler", "watch"}, {"consumer", "nifi"})
+_ANSWER = 10.0  # seconds that supervisord gets for one
+_AGAIN = 3.0  # seconds after which supervisord has started an engine again that ended, if it does so at all
 _UP = ("STARTING", "RUNNING", "BACKOFF")  # states in which supervisord takes an engine for started
 
 # Paths are relative to the home folder, where supervisord runs: it would expand some of them twice.
@@ -47,8 +53,9 @@ _PROGRAM = """
 command = {python} -m scripts.stack.launch {launch_file}
 directory = {root}
 autostart = false
-autorestart = true
-startsecs = 5
+autorestart = {again}
+exitcodes = {expected}
+startsecs = {settled}
 startretries = 3
 stopwaitsecs = 40
 stopasgroup = {whole_group}
@@ -58,6 +65,20 @@ stdout_logfile = logs/{name}.log
 stdout_logfile_maxbytes = 20MB
 stdout_logfile_backups = 2
 """
+
+
+@dataclass(frozen=True)
+class Standing:
+    """An engine as supervisord has it.
+
+    state: STOPPED, STARTING, RUNNING, STOPPING, BACKOFF when it has ended and is about to be started again, FATAL when
+    it ended too often for that, EXITED when it gave up (see `Launch`), or DOWN when supervisord itself is. pid: of its
+    first process, 0 when it does not run. uptime: seconds since its last start, 0 when it does not run.
+    """
+
+    state: str
+    pid: int
+    uptime: int
 
 
 class Supervisor:
@@ -96,6 +117,7 @@ class Supervisor:
             _PROGRAM.format(
                 name=name,
                 whole_group=str(launch.whole_group).lower(),
+                **_restarting(launch.gives_up),
                 root=_escaped(ROOT),
                 python=_escaped(shlex.quote(sys.executable)),
                 launch_file=_escaped(shlex.quote(str(self._settings.run / f"{name}.json"))),
@@ -104,7 +126,9 @@ class Supervisor:
         )
         write_private(configuration, _CONFIGURATION + "".join(programs))
         if self.running():
-            return [name for name in changed if self.state(name) != "STOPPED"]
+            known = self.standings()
+            self._add(name for name in launches if name not in known)
+            return [name for name in changed if name in known and known[name].state != "STOPPED"]
         self.end_leftovers()
         done = subprocess.run(
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)],
@@ -130,11 +154,13 @@ class Supervisor:
 
     def start_engine(self, name: str) -> None:
         """Start one engine unless it runs already; returns at once, or when a stop that is under way has ended."""
-        self._order("startProcess", name, wait=False, done="ALREADY_STARTED")
+        self._order("startProcess", name, done="ALREADY_STARTED")
 
     def stop_engine(self, name: str) -> None:
         """Stop one engine, unless it stands still already; returns when it has ended."""
-        self._order("stopProcess", name, wait=True, done="NOT_RUNNING")
+        self._go_on(name)
+        self._order("stopProcess", name, done="NOT_RUNNING")
+        self._stopped(name)
 
     def restart_engine(self, name: str) -> None:
         """Stop one engine and start it again with its launch file as it is now."""
@@ -144,68 +170,110 @@ class Supervisor:
     def restart_hung(self, name: str, waited: float, hangs: float) -> bool:
         """Restart an engine that has given no answer for `waited` seconds, unless it runs for less than `hangs`.
 
-        A JVM says first, in its log, what its threads wait for. Returns whether it was restarted.
+        Returns whether it was restarted.
         """
-        if min(waited, self.uptime(name)) <= hangs:
+        pid = self.pid(name)
+        return min(waited, self.uptime(name)) > hangs and self.restart_silent(name, pid)
+
+    def restart_silent(self, name: str, pid: int) -> bool:
+        """Restart an engine once it has said in its log what its threads wait for, unless it is that process no more.
+
+        Returns whether it was restarted: somebody may have stopped or restarted it meanwhile.
+        """
+        processes.dump(members(pid))
+        now = self._standing(name)
+        if now.pid != pid or now.state not in ("STARTING", "RUNNING"):
             return False
-        with contextlib.suppress(xmlrpc.client.Fault, OSError, HTTPException):  # it has just ended by itself
-            self._rpc().signalProcess(name, "QUIT")
-            time.sleep(_DUMP)
         self.restart_engine(name)
         return True
 
+    def standings(self) -> dict[str, Standing]:
+        """Every engine that supervisord knows; empty when it does not answer."""
+        try:
+            return {info["name"]: _standing(info) for info in self._rpc().getAllProcessInfo()}
+        except (OSError, HTTPException, xmlrpc.client.Error):
+            return {}
+
     def state(self, name: str) -> str:
-        """STOPPED, STARTING, RUNNING, BACKOFF, EXITED or FATAL; DOWN when the supervisor itself is."""
-        return str(self._info(name)["statename"])
+        """See `Standing`."""
+        return self._standing(name).state
 
     def pid(self, name: str) -> int:
-        """Process id of a running engine, else 0."""
-        return int(self._info(name)["pid"])
+        """See `Standing`."""
+        return self._standing(name).pid
 
     def uptime(self, name: str) -> int:
-        """Seconds since the engine's last start, 0 when it does not run."""
-        info = self._info(name)
-        return max(0, info["now"] - info["start"]) if info["pid"] else 0
+        """See `Standing`."""
+        return self._standing(name).uptime
 
     def stop(self) -> bool:
         """Stop every engine and supervisord, and end whatever was left without a supervisor.
 
         Returns whether there was anything to stop.
         """
-        was_up = self.running()
+        was_up = self.running() or self._woken()
         if was_up:
             pid = self._rpc().getPID()
             self._stop_engines()
             self._rpc().shutdown()
-            while living(pid):
-                time.sleep(0.1)
+            _end(pid)
         return self.end_leftovers() or was_up
 
     def _stop_engines(self) -> None:
         """In waves, each at once; supervisord itself would stop one after the other, by name."""
         up = {info["name"] for info in self._rpc().getAllProcessInfo() if info["statename"] in _UP}
+        for name in up:
+            self._go_on(name)
         for wave in (*(up & names for names in _FIRST), up - set().union(*_FIRST)):
-            for name in wave:
-                with contextlib.suppress(xmlrpc.client.Fault):  # it has just ended by itself
-                    self._rpc().stopProcess(name, False)  # noqa: FBT003 - XML-RPC has no keywords; it does not wait
-            while any(self.state(name) in (*_UP, "STOPPING") for name in wave):
+            while left := {name: state for name in wave if (state := self.state(name)) in (*_UP, "STOPPING")}:
+                for name in (name for name, state in left.items() if state in _UP):
+                    with contextlib.suppress(xmlrpc.client.Fault):  # it has just ended by itself, and may come back
+                        self._rpc().stopProcess(name, False)  # noqa: FBT003 - XML-RPC has no keywords; does not wait
                 time.sleep(0.1)
+
+    def _woken(self) -> bool:
+        """Whether a supervisord that did not answer does now: one that was stopped goes on, one that hangs ends."""
+        pid = _number(self._settings.run / "supervisor.pid")
+        if not pid or not of_stack(pid, self._settings.run):
+            return False
+        os.kill(pid, signal.SIGCONT)
+        if self.running():
+            return True
+        os.kill(pid, signal.SIGKILL)
+        _end(pid)
+        return False
+
+    def _go_on(self, name: str) -> None:
+        """Let an engine go on that somebody has stopped (SIGSTOP): it gets no other signal before."""
+        if pid := self.pid(name):
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.killpg(pid, signal.SIGCONT)
+
+    def _stopped(self, name: str) -> None:
+        while self.state(name) == "STOPPING":
+            time.sleep(0.1)
+
+    def _add(self, names: Iterable[str]) -> None:
+        """Have a supervisord that runs know engines which its configuration did not have when it started."""
+        if names := list(names):
+            self._rpc().reloadConfig()
+        for name in names:
+            self._rpc().addProcessGroup(name)
 
     def end_leftovers(self) -> bool:
         """End engines whose supervisor was killed; returns whether there were any."""
         return any([end_group(group_file, patience=30) for group_file in self._settings.run.glob("*.group")])
 
-    def _order(self, order: str, name: str, *, wait: bool, done: str) -> None:
-        """Have supervisord do something; done: the fault with which it refuses what is done already.
+    def _order(self, order: str, name: str, *, done: str) -> None:
+        """Have supervisord begin something; done: the fault with which it refuses what is done already.
 
         Not to be looked up before: an engine that was killed is started again by supervisord itself, at any moment.
         """
         from supervisor.xmlrpc import Faults
 
-        while self.state(name) == "STOPPING":  # supervisord takes an order then, and does nothing
-            time.sleep(0.1)
+        self._stopped(name)  # supervisord takes an order before that, and does nothing
         try:
-            getattr(self._rpc(), order)(name, wait)
+            getattr(self._rpc(), order)(name, False)  # noqa: FBT003 - XML-RPC has no keywords; it does not wait
         except xmlrpc.client.Fault as fault:
             if fault.faultCode == Faults.SHUTDOWN_STATE:
                 raise _not_running() from fault
@@ -216,18 +284,63 @@ class Supervisor:
         except (OSError, HTTPException) as error:
             raise _not_running() from error
 
-    def _info(self, name: str) -> dict[str, Any]:
+    def _standing(self, name: str) -> Standing:
         try:
-            info: dict[str, Any] = self._rpc().getProcessInfo(name)
+            return _standing(self._rpc().getProcessInfo(name))
         except (OSError, HTTPException, xmlrpc.client.Error):
-            return {"statename": "DOWN", "pid": 0, "now": 0, "start": 0}
-        return info
+            return Standing("DOWN", 0, 0)
 
     def _rpc(self) -> Any:
         from supervisor.xmlrpc import SupervisorTransport
 
         transport = SupervisorTransport(None, None, f"unix://{self._socket}")
+        transport._get_connection = lambda: _Connection(str(self._socket))  # its own waits for an answer for ever
         return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+
+
+class _Connection(HTTPConnection):
+    """HTTP over a Unix socket, each answer in so many seconds."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=_ANSWER)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(_ANSWER)
+        self.sock.connect(self._path)
+
+
+def _standing(info: Mapping[str, Any]) -> Standing:
+    """What XML-RPC tells of an engine."""
+    state = str(info["statename"])
+    if state == "EXITED" and info["now"] - info["stop"] <= _AGAIN:
+        state = "BACKOFF"
+    return Standing(state, int(info["pid"]), max(0, info["now"] - info["start"]) if info["pid"] else 0)
+
+
+def _restarting(gives_up: int | None) -> dict[str, str]:
+    """How an engine comes back that ends by itself.
+
+    With an exit code by which it gives up, that one is heard however early it comes, and all others mean at once.
+    """
+    if gives_up is None:
+        return {"again": "true", "expected": "0", "settled": "5"}
+    return {"again": "unexpected", "expected": str(gives_up), "settled": "0"}
+
+
+def _end(pid: int) -> None:
+    """Wait for the end of a process."""
+    while living(pid):
+        time.sleep(0.1)
+
+
+def _number(file: Path) -> int:
+    """The process id in a file, 0 for none."""
+    try:
+        return int(file.read_text())
+    except (OSError, ValueError):
+        return 0
 
 
 def _not_running() -> TransientError:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from scripts.stack import jdk
 from scripts.stack.engine import Configuration, Engine, Local, together
-from scripts.stack.engines import airflow, cassandra, kafka, nifi, registry, source, spark
+from scripts.stack.engines import airflow, cassandra, kafka, nifi, registry, source, spark, watch
 from scripts.stack.layout import Artifacts
 from scripts.stack.settings import Port, Settings
 
@@ -34,8 +34,8 @@ class Module(Protocol):
         """How to start the engines that it describes; writes nothing."""
 
 
-# in the order of the data path
-MODULES: tuple[Module, ...] = (source, nifi, kafka, registry, spark, cassandra, airflow)
+# in the order of the data path, then who watches it
+MODULES: tuple[Module, ...] = (source, nifi, kafka, registry, spark, cassandra, airflow, watch)
 
 PORTS = tuple(port for module in MODULES for port in module.PORTS)
 

@@ -89,6 +89,7 @@ def describe(settings: Settings) -> list[Engine]:
             address=_url(settings, WORKER_UI),
             ports={settings.port(WORKER_UI): WORKER_UI.purpose},
             ask=partial(_ask_worker, settings),
+            through="spark-master",
         ),
         Engine(
             name="consumer",
@@ -97,6 +98,7 @@ def describe(settings: Settings) -> list[Engine]:
             ports={settings.port(CONSUMER_UI): CONSUMER_UI.purpose},
             ask=partial(_ask_consumer, settings),
             patience=180,
+            silence=600,  # it watches its stream itself, and sooner: it is silent as long as Cassandra, say, is away
         ),
     ]
 
@@ -160,6 +162,7 @@ def configure(local: Local) -> Configuration:
             "CONSUMER_SAFE_SECONDS": "5",
             "CONSUMER_CHECKPOINT_DIR": str(data / "checkpoint"),
         },
+        gives_up=2,
     )
     return Configuration(
         {"spark-master": master, "spark-worker": worker, "consumer": consumer},

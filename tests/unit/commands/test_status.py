@@ -33,9 +33,9 @@ def up(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     monkeypatch.setattr(pull_run, "read", lambda address, pipeline: RUN)
     monkeypatch.setattr(consumer, "lag", lambda settings, pipeline: 5)
 
-    def up(*described: Engine, state: str = "RUNNING") -> None:
+    def up(*described: Engine, state: str = "RUNNING", error: str = "") -> None:
         monkeypatch.setattr(status, "describe", lambda settings: described)
-        monkeypatch.setattr(engines, "process", lambda settings, name: Process(state, 7, 3 * 1024**2))
+        monkeypatch.setattr(engines, "process", lambda settings, name: Process(state, 7, 3 * 1024**2, error))
 
     return up
 
@@ -88,6 +88,16 @@ def test_an_engine_may_be_stopped_only_where_nothing_is_amiss_then(
 
     up(Engine("airflow-api", "Airflow", "here", {}, refused, optional=optional), state="STOPPED")
     assert pipeline("status").code == code
+
+
+def test_an_engine_that_has_ended_says_why(pipeline: Pipeline, up: Callable[..., None]) -> None:
+    def refused(known: Credentials | None, patience: float) -> str:
+        raise TransientError("Connection refused")
+
+    up(Engine("consumer", "Consumer", "here", {}, refused), state="EXITED", error="no table (make it)")
+    read = pipeline("status", "--output", "json")
+    (told,) = json.loads(read.out)["engines"]
+    assert (read.code, told["state"], told["detail"]) == (75, "exited", "no table (make it)")
 
 
 @pytest.mark.parametrize("away", ["NiFi", "Kafka"])

@@ -9,7 +9,7 @@ import pytest
 from scripts.doctor import engines
 from scripts.doctor.diagnosis import Grade, ok
 from scripts.observe import engines as running
-from scripts.observe.engines import Exit, Process, Supervised
+from scripts.observe.engines import Exit, Process, Restart, Supervised
 from scripts.stack.launch import boot_id
 from scripts.stack.settings import Settings
 from tests.unit.doctor.severities import OK, PROBLEM, WARNING, severities
@@ -22,6 +22,15 @@ from tests.unit.doctor.severities import OK, PROBLEM, WARNING, severities
         (Process("STOPPED", 0, 0), OSError("refused"), PROBLEM, False, "nifi is stopped"),
         (Process("STOPPED", 0, 0), "somebody else answers", PROBLEM, False, "nifi is stopped"),
         (Process("FATAL", 0, 0), OSError("refused"), PROBLEM, False, "given up"),
+        (Process("FATAL", 0, 0, "no disk"), OSError("refused"), PROBLEM, False, "given up starting: no disk"),
+        (
+            Process("EXITED", 0, 0, "no table (make it)"),
+            OSError("refused"),
+            PROBLEM,
+            False,
+            "ended: no table (make it)",
+        ),
+        (Process("EXITED", 0, 0), OSError("refused"), PROBLEM, False, "ended: somebody must act"),
         (Process("BACKOFF", 0, 0), OSError("refused"), PROBLEM, False, "ends right after"),
         (Process("RUNNING", 12, 0), OSError("refused\n"), PROBLEM, True, "12 s ago and is not ready yet: refused"),
         (Process("RUNNING", 900, 0), OSError("refused"), PROBLEM, False, "nifi does not answer: refused"),
@@ -77,3 +86,11 @@ def test_engines_that_ended_by_themselves() -> None:
     assert severities([found]) == [WARNING]
     assert "nifi ended by itself 2 times" in found.what
     assert "at 11:50:00, exit status 1" in found.what
+
+
+def test_engines_that_hung_and_were_started_again() -> None:
+    times = [Restart(dt.datetime(2026, 6, 1, 11, 40), 125), Restart(dt.datetime(2026, 6, 1, 12, 3), 130)]
+    once, twice = engines.check_restarts({"kafka": times[1:], "nifi": times})
+    assert severities([once, twice]) == [WARNING, WARNING]
+    assert once.what.startswith("kafka did not answer for 130 s and was started again at 12:03:00; ")
+    assert twice.what.endswith("logs/nifi.log, 2 times in the last hour")

@@ -1,22 +1,70 @@
 """The judgement of each area: what is trouble, and what is not."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from nifi_flows.errors import TransientError
+from nifi_flows.pipeline import USERS
 from scripts.monitor.alerts import Deliveries
+from scripts.monitor.area import ReadContext
+from scripts.monitor.areas import engines
 from scripts.monitor.areas.drift import DriftReading
+from scripts.monitor.areas.engines import EngineReading
 from scripts.monitor.areas.flow import FlowReading
 from scripts.monitor.deploys import Deploys
 from scripts.monitor.judge import judge
 from scripts.monitor.missing import Missing
 from scripts.observe.canvas import Bulletin, Queue
 from scripts.observe.consumer import Batch, ConsumerState
+from scripts.observe.engines import Restart
+from scripts.stack.settings import Settings
+from scripts.stack.supervise import Standing, Supervisor
 from tests.unit.monitor.well import FLOW, FRAME, FRESH, LIMITS, MINUTE, NOW, WELL, after, behind, counted, first, well
 
 HOLD = Deploys(held={"who": "ann", "why": "trying a wider page", "since": "2026-03-01"})
+
+
+def test_an_engine_that_is_down_by_itself_is_trouble_with_what_it_says() -> None:
+    states = {"kafka": "FATAL", "consumer": "EXITED", "nifi": "RUNNING"}
+    found = EngineReading(states, {"kafka": "", "consumer": "no table (make it)"}, {})
+    check = first("engines", engines=found)
+    assert (check.verdict, check.healable) == ("suspect", False)
+    assert check.says == [
+        "kafka ends right after each start: ./scripts/pipeline logs kafka",
+        "consumer needs somebody to act: no table (make it)",
+    ]
+    assert first("engines", engines=replace(found, errors={})).figures == {"running": 1}
+
+
+def test_an_engine_that_hung_is_told_for_a_while() -> None:
+    restart = Restart(datetime(2026, 3, 1, 12, 3), 130)
+    check = first("engines", engines=EngineReading({"kafka": "RUNNING"}, {}, {"kafka": restart}))
+    assert check.verdict == "suspect"
+    assert check.says[0].startswith("kafka did not answer for 130 s and was started again at 12:03:00;")
+
+
+def test_the_engines_are_read_from_their_supervisor_and_the_logs(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context: ReadContext[Any, Any] = ReadContext(settings, USERS, LIMITS.areas["engines"], None, {})
+    with pytest.raises(TransientError, match="the stack is not running"):
+        engines.read(context)
+    standings = {"kafka": Standing("RUNNING", 7, 60), "consumer": Standing("EXITED", 0, 0)}
+    monkeypatch.setattr(Supervisor, "require", lambda self: None)
+    monkeypatch.setattr(Supervisor, "standings", lambda self: standings)
+    settings.logs.mkdir(parents=True)
+    (settings.logs / "consumer.log").write_text("2026-03-01 12:00:00,000 ERROR spark_consumer: no table\n")
+    recent, old = (datetime.now().replace(microsecond=0) - timedelta(seconds=age) for age in (20, 7200))
+    (settings.logs / "watch.log").write_text(
+        "".join(f"{at},000 WARNING kafka did not answer for 130 s and was started again\n" for at in (old, recent))
+    )
+    found = engines.read(context)
+    assert found == EngineReading(
+        {"kafka": "RUNNING", "consumer": "EXITED"}, {"consumer": "no table"}, {"kafka": Restart(recent, 130)}
+    )
 
 
 def test_drift_under_a_hold_is_shown_and_no_illness() -> None:

@@ -9,6 +9,7 @@ from scripts.monitor.alerts import Deliveries
 from scripts.monitor.areas import AREAS
 from scripts.monitor.areas.dead_letters import DeadLetterReading
 from scripts.monitor.areas.drift import DriftReading
+from scripts.monitor.areas.engines import EngineReading
 from scripts.monitor.areas.flow import FlowReading
 from scripts.monitor.areas.nifi import NiFiReading
 from scripts.monitor.deploys import Deploys
@@ -55,6 +56,7 @@ def counted(since: datetime | None = NOW - MINUTE, **differs: Any) -> DeadLetter
 WELL = Readings(
     {name: Missing("not read in these tests", reported=True) for name in AREAS}
     | {
+        "engines": EngineReading({"kafka": "RUNNING", "airflow-api": "STOPPED"}, {}, {}),
         "nifi": NiFiReading("2.3.0"),
         "flow": FLOW,
         "drift": DriftReading([]),

@@ -121,10 +121,17 @@ def test_a_description_needs_nothing_and_touches_nothing(tmp_path: Path) -> None
     described = engines.describe(Settings(home=tmp_path / "none", cache=tmp_path / "nothing"))
     assert [one.name for one in described] == [
         *("source", "nifi", "kafka", "registry", "spark-master", "spark-worker", "consumer", "cassandra"),
-        *("airflow-api", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"),
+        *("airflow-api", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer", "watch"),
     ]
     assert list(tmp_path.iterdir()) == []
     assert all(any(str(port) in one.address for port in one.ports) for one in described if one.ports)
+
+
+def test_who_is_asked_about_another_engine_is_an_engine() -> None:
+    described = engines.describe(Settings())
+    through = {one.name: one.through for one in described if one.through}
+    assert set(through) == {"spark-worker", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"}
+    assert set(through.values()) <= {one.name for one in described if one.through is None}
 
 
 def test_no_port_is_of_two_engines() -> None:
@@ -142,7 +149,9 @@ def test_an_engine_that_is_down_is_told_in_a_few_words(settings: Settings, name:
         engine(settings, name).ask(made, 1)
     assert time.monotonic() - begun < 3
     assert len(str(told.value)) < 100
-    if name != "kafka":  # whose client goes on trying
+    if name == "watch":  # which has no port
+        assert str(told.value) == "it has not looked yet"
+    elif name != "kafka":  # whose client goes on trying
         assert str(told.value) == "Connection refused"
 
 

@@ -108,6 +108,16 @@ def test_who_ignores_the_polite_signal_is_killed_after_a_while(tmp_path: Path, b
     assert ended(family.child)
 
 
+def test_who_has_been_stopped_goes_on_to_its_end(tmp_path: Path, begin: Callable[..., Family]) -> None:
+    family = begin()
+    family.behead()
+    os.kill(family.child, signal.SIGSTOP)
+    begun = time.monotonic()
+    assert launch.end_group(record(tmp_path, family.group), patience=30) is True
+    assert ended(family.child)
+    assert time.monotonic() - begun < 5
+
+
 @pytest.mark.parametrize("marker", [None, "longer"])
 def test_a_group_of_somebody_else_is_left_alone(
     tmp_path: Path, begin: Callable[..., Family], marker: str | None

@@ -20,7 +20,7 @@ import pytest
 
 from nifi_flows.errors import TerminalError, TransientError
 from scripts.bootstrap import ROOT
-from scripts.stack import stack
+from scripts.stack import stack, supervise
 from scripts.stack.credentials import Credentials
 from scripts.stack.engine import Engine, Launch
 from scripts.stack.launch import living
@@ -123,9 +123,8 @@ def small(home: Path) -> Iterator[Small]:
 def shared() -> Iterator[Small]:
     """A stack that is up; each test has engines of its own in it."""
     home = Path(tempfile.mkdtemp(prefix="sv-"))
-    with _stack(
-        home / "h", "steady", "idle", "killed", "failing", "changing", "secretive", "restarted", "slow", "hung", "deaf"
-    ) as made:
+    names = ["steady", "idle", "killed", "failing", "changing", "secretive", "restarted", "slow", "hung", "deaf"]
+    with _stack(home / "h", *names, "frozen", "hopeless", "replaced") as made:
         assert made.up() == [], "nothing ran, so nothing ran under files that no longer hold"
         yield made
         assert made.supervisor.stop()
@@ -212,6 +211,133 @@ def test_an_engine_that_hangs_is_restarted_after_it_has_said_where(shared: Small
     assert "the threads of hung" in log.read_text()
     supervisor.stop_engine("hung")
     assert not supervisor.restart_hung("hung", waited=60, hangs=1), "what is stopped does not hang"
+
+
+def test_an_engine_that_was_stopped_says_where_it_stood_before_it_is_restarted(shared: Small) -> None:
+    shared.launches["frozen"] = _shell("frozen", _HANGS, shared.settings.home)
+    shared.up()
+    pid = shared.begin("frozen")
+    os.kill(pid, signal.SIGSTOP)
+    begun = time.monotonic()
+    assert shared.supervisor.restart_silent("frozen", pid)
+    assert time.monotonic() - begun < 10
+    assert "the threads of frozen" in (shared.settings.logs / "frozen.log").read_text()
+    again = shared.supervisor.pid("frozen")
+    os.kill(again, signal.SIGSTOP)
+    begun = time.monotonic()
+    shared.supervisor.stop_engine("frozen")
+    assert not living(again)
+    assert time.monotonic() - begun < 5, "it goes on, so that it hears that it should end"
+
+
+def test_what_somebody_has_stopped_or_restarted_meanwhile_is_left_alone(shared: Small) -> None:
+    pid = shared.begin("replaced")
+    child = shared.child("replaced")
+    assert not shared.supervisor.restart_silent("replaced", child), "another process than it was"
+    assert shared.supervisor.pid("replaced") == pid
+    shared.supervisor.stop_engine("replaced")
+    assert not shared.supervisor.restart_silent("replaced", pid)
+    assert shared.supervisor.state("replaced") == "STOPPED"
+
+
+def test_an_engine_that_ends_too_often_is_given_up_until_somebody_starts_it(small: Small) -> None:
+    good = small.launches["one"]
+    small.launches["one"] = _shell("one", "exit 2", small.settings.home)
+    small.up()
+    small.supervisor.start_engine("one")
+    until(lambda: small.supervisor.state("one") == "FATAL", 30)
+    small.launches["one"] = good
+    small.up()
+    assert living(small.begin("one"))
+    small.supervisor.stop()
+
+
+# Ends as a file tells it to.
+_OBEYS = "echo $$ >> NAME.lives; until [ -e NAME.code ]; do sleep 0.02; done; c=$(cat NAME.code); rm NAME.code; exit $c"
+
+
+def test_an_engine_that_says_that_no_restart_helps_stays_down_and_any_other_end_is_none(small: Small) -> None:
+    home = small.settings.home
+
+    def lives() -> list[str]:
+        return (home / "one.lives").read_text().split() if (home / "one.lives").exists() else []
+
+    def lived(times: int) -> None:
+        until(lambda: len(lives()) == times)
+
+    def end(code: int) -> None:
+        (home / "part").write_text(f"{code}")
+        os.rename(home / "part", home / "one.code")
+
+    small.launches["one"] = replace(_shell("one", _OBEYS, home), gives_up=2)
+    small.up()
+    small.supervisor.start_engine("one")
+    for life, code in enumerate((1, 0, 1, 3), 1):
+        lived(life)
+        end(code)
+    lived(5)
+    os.kill(int(lives()[-1]), signal.SIGKILL)
+    lived(6)
+    end(2)
+    until(lambda: small.supervisor.state("one") == "EXITED")
+    assert small.supervisor.standings()["one"].state == "EXITED"
+    assert len(lives()) == 6
+    small.supervisor.start_engine("one")
+    lived(7)
+    small.supervisor.stop()
+
+
+def test_who_waits_for_an_engine_that_gave_up_is_told_at_once(small: Small) -> None:
+    def ask(credentials: Credentials | None, patience: float) -> str:
+        raise OSError("no answer")
+
+    script = "echo 'the table is not there'; exit 2"
+    small.launches["one"] = replace(_shell("one", script, small.settings.home), gives_up=2)
+    small.up()
+    small.supervisor.start_engine("one")
+    whole = stack.Stack(small.settings, cast(Any, None), [Engine("one", "One", "", {}, ask)], small.supervisor)
+    begun = time.monotonic()
+    with pytest.raises(TerminalError, match="the table is not there"):
+        stack.wait_ready(whole, ["one"], lambda name, how: None)
+    assert time.monotonic() - begun < 15
+    small.supervisor.stop()
+
+
+def test_a_supervisor_that_runs_learns_of_engines_that_are_new(small: Small) -> None:
+    one = {"one": small.launches["one"]}
+    small.supervisor.start(one)
+    pid = small.begin("one")
+    assert small.supervisor.state("two") == "DOWN"
+    assert small.up() == []
+    assert living(small.begin("two"))
+    assert small.supervisor.pid("one") == pid
+    assert set(small.supervisor.standings()) == {"one", "two"}
+    assert small.supervisor.stop()
+
+
+@pytest.mark.parametrize("deaf", [False, True])
+def test_a_stop_ends_although_the_supervisor_was_stopped(
+    small: Small, monkeypatch: pytest.MonkeyPatch, deaf: bool
+) -> None:
+    """deaf: and does not answer either when it goes on."""
+    monkeypatch.setattr(supervise, "_ANSWER", 1.0)
+    small.up()
+    pids = [small.begin("one"), small.child("one")]
+    own = int((small.settings.run / "supervisor.pid").read_text())
+    os.kill(own, signal.SIGSTOP)
+    if deaf:
+        monkeypatch.setattr(Supervisor, "running", lambda self: False)
+    assert small.supervisor.stop() is True
+    assert not any(living(pid) for pid in (*pids, own))
+    assert small.processes() == []
+
+
+def test_a_process_number_that_is_somebody_elses_now_is_left_alone(small: Small) -> None:
+    with subprocess.Popen(["sleep", "60"]) as other:
+        (small.settings.run / "supervisor.pid").write_text(str(other.pid))
+        assert small.supervisor.stop() is False
+        assert other.poll() is None
+        other.kill()
 
 
 def test_who_waits_for_an_engine_that_hangs_has_it_restarted(shared: Small) -> None:
