@@ -9,6 +9,7 @@ import msgspec
 from nifi_processors.errors import PageRefused
 
 MAX_BYTES = 64 * 1024 * 1024
+MAX_RECORDS = 5_000  # the most that is asked for; each takes a microsecond of the page's time, see stamp.py
 
 Record = bytes | msgspec.Raw
 
@@ -37,7 +38,8 @@ def records(content: bytes, number: int) -> Sequence[Record]:
     """The elements of `results`, each as the exact bytes received.
 
     number: the page that was asked for. One malformed record does not cost the page: its bytes are returned too.
-    Raises PageRefused with page_not_json, page_has_no_results, page_empty, page_number_differs or page_count_differs.
+    Raises PageRefused with page_not_json, page_has_no_results, page_empty, page_has_too_many, page_number_differs or
+    page_count_differs.
     """
     content = content.removeprefix(codecs.BOM_UTF8)
     found: Sequence[Record]
@@ -51,6 +53,8 @@ def records(content: bytes, number: int) -> Sequence[Record]:
         found, info = _slices(content)
     if not found:
         raise PageRefused("page_empty")
+    if len(found) > MAX_RECORDS:
+        raise PageRefused("page_has_too_many")
     named = _info(info)
     # An answer that names itself must be the one asked for. Sources differ in writing numbers as numbers or as text.
     if named.page is not None and str(named.page) != str(number):

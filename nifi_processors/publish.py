@@ -14,20 +14,25 @@ from nifi_processors.frames import encoder
 from nifi_processors.normalise import FIELDS, NotAUser, normalise
 from nifi_processors.page import Record, records
 from nifi_processors.publisher import Message, Publisher
+from nifi_processors.pull_run import run_key
 from nifi_processors.registry import SchemaIds
 from nifi_processors.validate import reasons
 
 MAX_FRAME_BYTES = 900_000  # below what a broker takes by default; a larger one would never be acknowledged
 MAX_DEAD_LETTER_BYTES = 72 * 1024 * 1024  # a record can be a whole page, and then there are its reasons
 
-ATTRIBUTES = ("page.source", "page.seed", "page.size", "page.number", "page.fetched_at")
+ATTRIBUTES = ("page:source", "page:url_digest", "page:seed", "page:size", "page:number", "page:fetched_at")
 
 
 @dataclass(frozen=True)
 class Fetch:
-    """The page that was asked for. number: from 1. fetched_at: microseconds since 1970, UTC."""
+    """The page that was asked for. number: from 1. fetched_at: microseconds since 1970, UTC.
+
+    digest: url_digest of the source's URL.
+    """
 
     source: str
+    digest: str
     seed: str
     size: int
     number: int
@@ -35,21 +40,21 @@ class Fetch:
 
     @property
     def origin(self) -> str:
-        return f"{self.source}/{self.seed}/{self.size}/{self.number}"
+        return f"{run_key(self.source, self.digest, self.seed, self.size)}/{self.number}"
 
     @classmethod
     def of(cls, attributes: dict[str, str | None]) -> "Fetch":
         """From the FlowFile's attributes (ATTRIBUTES); raises FlowFileError when one is absent or no number."""
-        source, seed, size, number, fetched_at = (attributes.get(name) or "" for name in ATTRIBUTES)
+        source, digest, seed, size, number, fetched_at = (attributes.get(name) or "" for name in ATTRIBUTES)
         try:
-            if not source:
+            if not source or not digest:
                 raise ValueError
-            return cls(source, seed, int(size), int(number), int(fetched_at))
+            return cls(source, digest, seed, int(size), int(number), int(fetched_at))
         except ValueError:
             found = ", ".join(f"{name}={attributes.get(name)!r}" for name in ATTRIBUTES)
             raise FlowFileError(
                 f"the FlowFile does not say which page it holds ({found})",
-                "connect PullRun and the stamping of page.fetched_at before this processor",
+                "connect PullRun and the stamping of page:fetched_at before this processor",
             ) from None
 
 

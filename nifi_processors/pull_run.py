@@ -1,8 +1,19 @@
-"""Which page to fetch next. A run is a seed and a page size; its cursor never skips a page, and may repeat one."""
+"""Which page to fetch next. A run is a source, seed and page size; its cursor skips no page, and may repeat one."""
 
+import hashlib
 import math
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+
+def url_digest(url: str) -> str:
+    """What stands for a source's URL, which may hold a secret: 8 hex digits. "Due?" in the flow makes the same."""
+    return hashlib.sha256(url.encode()).hexdigest()[:8]
+
+
+def run_key(source: str, digest: str, seed: str, page_size: int | str) -> str:
+    """What tells a run from others; digest: url_digest of its source's URL. Its pages have it before their number."""
+    return f"{source}@{digest}/{seed}/{page_size}"
 
 
 @dataclass(frozen=True)
@@ -18,6 +29,11 @@ class Run:
 
     @property
     def key(self) -> str:
+        return run_key(self.source, url_digest(self.url), self.seed, self.page_size)
+
+    @property
+    def former_key(self) -> str:
+        """What the key was before the URL was part of it."""
         return f"{self.source}/{self.seed}/{self.page_size}"
 
     @property
@@ -27,20 +43,30 @@ class Run:
 
 @dataclass(frozen=True)
 class Cursor:
-    """What NiFi's state holds. run: Run.key. next_page: the first page not known to be handed over, from 1."""
+    """What NiFi's state holds. run: Run.key. next_page: the first page not known to be handed over, from 1.
+
+    first_page: the first one under this key; pages before it were handed over under the former one.
+    """
 
     run: str
     next_page: int
+    first_page: int = 1
 
     def state(self) -> dict[str, str]:
-        return {"run": self.run, "next_page": str(self.next_page)}
+        return {"run": self.run, "next_page": str(self.next_page), "first_page": str(self.first_page)}
 
     @classmethod
     def of(cls, state: dict[str, str], run: Run) -> "Cursor":
-        """The cursor of this run: where state left it, or page 1 when state tells of another run, or of none."""
-        page = state.get("next_page", "")
-        if state.get("run") == run.key and page.isdecimal() and int(page) >= 1:
-            return cls(run.key, int(page))
+        """The cursor of this run: where state left it, or page 1 when state tells of another run, or of none.
+
+        State under the former key is this run's too. It has to be saved under the key then, or it would also be taken
+        for that of the next URL.
+        """
+        page, first = _page(state.get("next_page")), _page(state.get("first_page"))
+        if page and state.get("run") == run.former_key:
+            return cls(run.key, page, page)
+        if page and state.get("run") == run.key:
+            return cls(run.key, page, first or 1)
         return cls(run.key, 1)
 
 
@@ -62,6 +88,11 @@ class Step:
     page: int | None
 
 
+def _page(text: str | None) -> int:
+    """A page's number; 0 for what is none."""
+    return int(text) if text and text.isdecimal() else 0
+
+
 def step(progress: Progress, run: Run, now: float) -> Step:
     """The next step of a run, at `now` in monotonic seconds.
 
@@ -70,7 +101,7 @@ def step(progress: Progress, run: Run, now: float) -> Step:
     """
     save = None
     if progress.handed is not None:
-        save = Cursor(run.key, progress.handed + 1)
+        save = replace(progress.cursor, next_page=progress.handed + 1)
         progress = replace(progress, cursor=save, handed=None)
     page = progress.cursor.next_page
     if page > run.last or now < progress.due:
@@ -94,11 +125,15 @@ def page_url(url: str, run_seed: str, page_size: int, page: int) -> str:
 
 
 def attributes(run: Run, page: int) -> dict[str, str]:
-    """The attributes of a page's FlowFile."""
+    """The attributes of a page's FlowFile.
+
+    InvokeHTTP writes every header of an answer as an attribute. No header of HTTP/1.1 has a colon inside its name.
+    """
     return {
-        "page.source": run.source,
-        "page.seed": run.seed,
-        "page.size": str(run.page_size),
-        "page.number": str(page),
-        "page.url": page_url(run.url, run.seed, run.page_size, page),
+        "page:source": run.source,
+        "page:url_digest": url_digest(run.url),
+        "page:seed": run.seed,
+        "page:size": str(run.page_size),
+        "page:number": str(page),
+        "page:url": page_url(run.url, run.seed, run.page_size, page),
     }

@@ -163,6 +163,10 @@ class Subject:
         """Whether anything but itself leads to it."""
         return any(self.end(connection, "source") is not part for connection in self.into.get(part.key, []))
 
+    def leads_on(self, part: PlacedComponent) -> bool:
+        """Whether it leads to anything but itself."""
+        return any(self.end(connection, "destination") is not part for connection in self.out_of.get(part.key, []))
+
     def ours(self, part: PlacedComponent) -> Discovered | None:
         """What the file of a Python processor says, where the file is at hand."""
         return (self.processors or {}).get(part.type) if part.bundle.python else None

@@ -23,6 +23,9 @@ _BUSY = re.compile("ExecuteProcess|ExecuteSQL|ExecuteSQLRecord|GenerateFlowFile|
 # Those that fail without a FlowFile when none came in.
 _ASKS = re.compile("ExecuteSQL(Record)?|GenerateTableFetch|InvokeHTTP")
 _OWN = "org.apache.nifi.processors."  # of what NiFi itself brings
+# NiFi's inventory does not say that this one has a relationship more when it keeps state.
+_UPDATE, _STATELESS = "org.apache.nifi.processors.attributes.UpdateAttribute", "Do not store state"
+_STATE_FAILED = "set state fail"
 _ROUTE, _BY_NAME = "org.apache.nifi.processors.standard.RouteOnAttribute", "Route to Property name"
 _CONNECT = "connect it, or end it on the processor's Relationships tab"
 
@@ -134,7 +137,10 @@ def _relationships(subject: Subject, processor: PlacedComponent) -> set[str] | N
             return None
         return {"unmatched", *(set(processor.properties) - {"Routing Strategy"})}
     defined = subject.defined(processor)
-    return set(defined.relationships) if defined and defined.relationships is not None else None
+    if defined is None or defined.relationships is None:
+        return None
+    stateful = processor.type == _UPDATE and processor.properties.get("Store State", _STATELESS) != _STATELESS
+    return {*defined.relationships, *([_STATE_FAILED] if stateful else [])}
 
 
 def _input(subject: Subject, processor: PlacedComponent) -> str | None:
@@ -161,7 +167,7 @@ def dead_end(subject: Subject) -> Iterator[Violation]:
     for part in subject.of("processors", "funnels", "outputPorts", "inputPorts"):
         if not subject.fed(part) and part.kind != "inputPorts":  # it is unreachable, or a source
             continue
-        if subject.out_of.get(part.key):
+        if subject.leads_on(part):
             continue
         if part.kind == "processors" and (part.listed("autoTerminatedRelationships") or not _goes_on(subject, part)):
             continue

@@ -27,7 +27,7 @@ class PublishDeadLetters(FlowFileTransform):
         description = (
             "Takes the invalid users of a page, as PublishUsers hands them on, and publishes each as a dead letter: "
             "the original bytes, the reasons, the page it came from and its place there. Waits until all are "
-            "acknowledged, then empties the content. The count is in dead_letters.published."
+            "acknowledged, then empties the content. The count is in dead_letters:published."
         )
 
     BROKERS = PropertyDescriptor(
@@ -98,5 +98,5 @@ class PublishDeadLetters(FlowFileTransform):
             )
         except ProcessorError as error:
             self.logger.error(error.line)
-            return FlowFileTransformResult("failure", {"publish.error": error.line})
-        return FlowFileTransformResult("success", {"dead_letters.published": str(published)}, b"")
+            return FlowFileTransformResult("failure", {"publish:error": error.line})
+        return FlowFileTransformResult("success", {"dead_letters:published": str(published)}, b"")

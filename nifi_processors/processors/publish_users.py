@@ -14,6 +14,7 @@ from nifi_processors.publish import ATTRIBUTES, Fetch, publish_page
 from nifi_processors.publisher import KafkaPublisher
 from nifi_processors.py4j_bytes import register_bytes_converter
 from nifi_processors.registry import SchemaRegistry
+from nifi_processors.stamp import STAMP, outdated
 
 register_bytes_converter()
 
@@ -29,7 +30,9 @@ class PublishUsers(FlowFileTransform):
             "Takes a page of users as the source sent it. Flattens, normalises and validates every user, publishes "
             "the valid ones to Kafka as Avro under the schema registry's id, waits until all are acknowledged, and "
             "then publishes the page's receipt to '<Topic>.pages'. What remains are the invalid users, as JSON lines "
-            "with reasons and the exact original text. Counts are in users.fetched, users.published and users.invalid."
+            "with reasons and the exact original text. Counts are in users:fetched, users:published and users:invalid. "
+            "A page that was stamped under another flow version than this one goes to outdated, unpublished and with "
+            "another time."
         )
 
     BROKERS = PropertyDescriptor(
@@ -64,7 +67,10 @@ class PublishUsers(FlowFileTransform):
 
     relationships = [
         Relationship("success", "The page was published; the content holds its invalid users, if any, as JSON lines"),
-        Relationship("refused", "The content is no page of users; page.error says why. Fetch the page again"),
+        Relationship(
+            "outdated", "The page was stamped under another flow version. It has another time, or none: stamp it"
+        ),
+        Relationship("refused", "The content is no page of users; page:error says why. Fetch the page again"),
     ]
 
     def __init__(self, **kwargs: object) -> None:
@@ -95,11 +101,14 @@ class PublishUsers(FlowFileTransform):
         if flowFile.getSize() > MAX_BYTES:
             return self._refused("page_too_large")
         try:
-            page = Fetch.of({name: flowFile.getAttribute(name) for name in ATTRIBUTES})
+            attributes = {name: flowFile.getAttribute(name) for name in (*ATTRIBUTES, *STAMP)}
+            page, version = Fetch.of(attributes), text(self.FLOW_VERSION)
+            if moved := outdated(attributes, page.fetched_at, version):
+                return FlowFileTransformResult("outdated", moved)
             found = publish_page(
                 flowFile.getContentsAsBytes(),
                 page,
-                text(self.FLOW_VERSION),
+                version,
                 text(self.TOPIC),
                 self._publisher.get(lambda: KafkaPublisher(text(self.BROKERS))),
                 self._registry.get(lambda: SchemaRegistry(text(self.REGISTRY))),
@@ -108,14 +117,14 @@ class PublishUsers(FlowFileTransform):
             return self._refused(refusal.code)
         except ProcessorError as error:
             self.logger.error(error.line)
-            return FlowFileTransformResult("failure", {"publish.error": error.line})
+            return FlowFileTransformResult("failure", {"publish:error": error.line})
         counts = {
-            "users.fetched": str(found.fetched),
-            "users.published": str(len(found.messages)),
-            "users.invalid": str(len(found.invalid)),
+            "users:fetched": str(found.fetched),
+            "users:published": str(len(found.messages)),
+            "users:invalid": str(len(found.invalid)),
         }
         lines = "".join(letter.line() + "\n" for letter in found.invalid)
         return FlowFileTransformResult("success", counts, lines.encode())
 
     def _refused(self, code: str) -> FlowFileTransformResult:
-        return FlowFileTransformResult("refused", {"page.error": code})
+        return FlowFileTransformResult("refused", {"page:error": code})

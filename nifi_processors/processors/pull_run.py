@@ -26,17 +26,18 @@ class PullRun(FlowFileSource):
         version = "0.1.0"
         tags = ["users", "http", "source", "page", "cursor"]
         description = (
-            "Names the pages of a pull run, one empty FlowFile a page, for InvokeHTTP to fetch. A run is a seed and a "
-            "page size; the next page is kept in this processor's state and survives a crash. No page is skipped; "
-            "after a crash one may be named twice. A new seed or page size is a new run from page 1; a finished run "
-            "rests, and more pages continue it. Run it with one concurrent task and a run duration of 0, on the "
-            "primary node of a cluster."
+            "Names the pages of a pull run, one empty FlowFile a page, for InvokeHTTP to fetch. A run is a source with "
+            "its URL, a seed and a page size; the next page is kept in this processor's state and survives a crash. No "
+            "page is skipped; after a crash one may be named twice. A new URL, seed or page size is a new run from "
+            "page 1; a finished run rests, and more pages continue it. Run it with one concurrent task and a run "
+            "duration of 0, on the primary node of a cluster."
         )
 
     SOURCE_URL = PropertyDescriptor(
         name="Source URL",
         description="Address of an API that speaks as randomuser.me does. The parameters results, page and seed are "
-        "set for every page; others in the address, such as nat, are kept.",
+        "set for every page; others in the address, such as nat, are kept. Another address starts a new run from "
+        "page 1.",
         required=True,
         validators=[StandardValidators.URL_VALIDATOR],
     )
@@ -106,7 +107,10 @@ class PullRun(FlowFileSource):
         if self._run is None or self._progress is None:
             self._run = self._configured(context)
             state = context.getStateManager().getState(Scope.CLUSTER).toMap()
-            self._progress = Progress(Cursor.of(state, self._run))
+            cursor = Cursor.of(state, self._run)
+            if state.get("run") == self._run.former_key:
+                context.getStateManager().setState(cursor.state(), Scope.CLUSTER)
+            self._progress = Progress(cursor)
         run, now = self._run, time.monotonic()
         todo = step(self._progress, run, now)
         if todo.save is not None:

@@ -75,11 +75,13 @@ def audit(
 def _pages_missing(run: RunState, receipts: Mapping[str, Record]) -> list[str]:
     """Pages that NiFi's cursor has passed and nobody has a receipt for.
 
-    Of an earlier run nothing is known but what it left: a page that it waited for was abandoned with it.
+    Of an earlier run nothing is known but what it left: a page that it waited for was abandoned with it. Nor is of the
+    pages before the cursor's first, whose receipts are under the key that the run had before.
     """
     if run.cursor is None:
         return []
-    missing = [page for page in range(1, run.cursor.next_page) if f"{run.cursor.run}/{page}" not in receipts]
+    handed_out = range(run.cursor.first_page, run.cursor.next_page)
+    missing = [page for page in handed_out if f"{run.cursor.run}/{page}" not in receipts]
     if not missing:
         return []
     return [f"run {run.cursor.run}: handed out but without a receipt: pages {some(missing, _NAMED)}"]

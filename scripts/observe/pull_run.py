@@ -10,18 +10,24 @@ from nifi_flows import canvas, connection
 from nifi_flows.connection import NiFi
 from nifi_flows.errors import TransientError
 from nifi_flows.pipeline import Pipeline
+from nifi_processors.pull_run import run_key, url_digest
 
 _SOURCE = "PullRun"  # type of the processor that hands out the pages
+_RUN = ("source.name", "source.url", "run.seed", "run.page.size")  # parameters that make a run
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", re.IGNORECASE)
 _UNITS = {"n": 1e-9, "ms": 1e-3, "mil": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 @dataclass(frozen=True)
 class RunCursor:
-    """The run as NiFi's state has it. run: source/seed/page size. next_page: not known as handed over."""
+    """The run as NiFi's state has it. run: its key. next_page: not known as handed over.
+
+    first_page: the first one under this key; earlier ones had that of before the URL was part of it.
+    """
 
     run: str
     next_page: int
+    first_page: int = 1
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,8 @@ def on_canvas(pipeline: Pipeline) -> RunState:
     ]
     cursor = next((_cursor(p) for p in listed if p.component.type == _SOURCE), None)
     asked = canvas.parameters(group)
-    run = "/".join(asked.get(name) or "" for name in ("source.name", "run.seed", "run.page.size"))
+    source, url, seed, size = (asked.get(name) or "" for name in _RUN)
+    run = run_key(source, url_digest(url), seed, size)
     interval = seconds_of(asked.get("run.interval") or "")
     pages = int(asked.get("run.pages") or 0)
     return RunState(cursor, run, pages, interval, queued, snapshot.active_thread_count, ill)
@@ -80,7 +87,9 @@ def _cursor(source: nifi.ProcessorEntity) -> RunCursor | None:
         for scope in (state.local_state, state.cluster_state)
         for entry in getattr(scope, "state", None) or []
     }
-    return RunCursor(entries["run"], int(entries["next_page"])) if "run" in entries else None
+    if "run" not in entries:
+        return None
+    return RunCursor(entries["run"], int(entries["next_page"]), int(entries.get("first_page") or 1))
 
 
 def at_rest(found: RunState) -> bool:

@@ -18,6 +18,8 @@ FAULTS = {
     "truncated": "half of the page as if it were all of it",
     "html": "200 and a login page in HTML",
     "empty": "a page without users",
+    "forged": "the page, with headers that are called like attributes of the flow",
+    "forged-429": "429 with such headers",
     "reshaped": 'the page with its users under "data"',
     "reshaped-users": 'the page with each user inside {"user": ...}: nothing in it can be a row',
 }

@@ -14,6 +14,15 @@ LOGIN = (
     "<!DOCTYPE html><html><head><title>Sign in</title></head><body><form method='post' action='/login'>"
     "<input name='user'><input name='password' type='password'><button>Sign in</button></form></body></html>"
 )
+# NiFi makes attributes of headers. These are called like the flow's own, with a dot as well, and like NiFi's.
+_OURS = (
+    *("page:source", "page:url_digest", "page:seed", "page:size", "page:number", "page:url", "page:error"),
+    *("page:fetched_at", "page:floor", "page:flow_version", "page:moves"),
+    *("retry:at", "retry:count", "retry:delay", "retry:reason"),
+    *("users:fetched", "users:published", "users:invalid", "dead_letters:published", "publish:error"),
+)
+_NIFIS = ("entryDate", "lineageStartDate", "uuid", "filename", "invokehttp.status.code", "invokehttp.request.url")
+FORGED = dict.fromkeys([*_OURS, *(name.replace(":", ".") for name in _OURS), *_NIFIS], "1")
 _AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends a reset and drops what wasn't sent
 
 
@@ -46,11 +55,17 @@ async def answer(
             return web.Response(text=LOGIN, content_type="text/html")
         case "empty":
             return as_json(_dump({"results": [], "info": {**info, "results": 0}}))
+        case "forged":
+            page = as_json(await make())
+            page.headers.update(FORGED)
+            return page
+        case "forged-429":
+            return _error(429, "too many requests", FORGED)
         case "reshaped":
             return as_json(b'{"data":' + (await make()).removeprefix(b'{"results":'))
         case "reshaped-users":
-            page = json.loads(await make())
-            return as_json(_dump({**page, "results": [{"user": user} for user in page["results"]]}))
+            told = json.loads(await make())
+            return as_json(_dump({**told, "results": [{"user": user} for user in told["results"]]}))
     raise ValueError(f"not a fault: {fault}")
 
 

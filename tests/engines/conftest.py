@@ -17,9 +17,10 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from nifi_processors.pull_run import run_key, url_digest
 from scripts.bootstrap import ROOT
 from scripts.stack import configuration
-from scripts.stack.engines import PORTS
+from scripts.stack.engines import PORTS, source
 from scripts.stack.settings import Settings
 
 Found = TypeVar("Found")
@@ -68,6 +69,10 @@ class LocalStack:
             check=False,
         )
         return Outcome(done.returncode, done.stdout, done.stderr)
+
+    def run_key(self, seed: str, page_size: int) -> str:
+        """What the names of the pages begin with that a run has of the embedded source."""
+        return run_key("embedded", url_digest(source.address(self.settings)), seed, page_size)
 
     def audit(self) -> dict[str, Any]:
         """What `audit` counts; it has to add up."""

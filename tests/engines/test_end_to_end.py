@@ -137,7 +137,7 @@ def test_nothing_is_lost_when_nifi_and_the_consumer_are_killed_in_mid_run(stack:
     )
     running.start()
     try:
-        run = f"embedded/{seed}/200"
+        run = stack.run_key(seed, 200)
         until(lambda: sum(name.startswith(run) for name in records.receipts(stack.settings, USERS)) >= 3, 90)
         for engine in ("nifi", "consumer"):
             pid = supervisor.pid(engine)

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import count
 from uuid import UUID
 
 import pytest
 
 from nifi_flows.pipeline import USERS
-from scripts.observe import records, rows
+from scripts.observe import records, rows, topics
 from scripts.source import invalid, people
 from scripts.source.faults import FAULTS, fault
 from scripts.stack import credentials
@@ -26,7 +27,7 @@ INVALID = 0.05  # part of the users
 SIZE = 40  # users a page
 
 # Answers that the flow takes for a page; after every other one it asks again.
-TAKEN = (None, "slow", "reshaped-users")
+TAKEN = (None, "slow", "forged", "reshaped-users")
 WRAPPED = ["missing:id", "missing:first_name", "missing:last_name", "missing:email"]  # what a reshaped user lacks
 
 
@@ -45,8 +46,8 @@ class Run:
     def under(cls, seed: str, pages: int, rates: Mapping[str, float]) -> "Run":
         return cls(seed, [list(_faults(seed, number, rates)) for number in range(1, pages + 1)])
 
-    def letters(self) -> dict[str, list[str]]:
-        """Dead letter -> its reasons, as they have to be."""
+    def letters(self, key: str) -> dict[str, list[str]]:
+        """Dead letter -> its reasons, as they have to be. key: the run's."""
         expected = {}
         for index in range(len(self.pages) * SIZE):
             page, position = divmod(index, SIZE)
@@ -57,7 +58,7 @@ class Run:
                 why = list(invalid.REASONS[kind])
             else:
                 continue
-            expected[f"embedded/{self.seed}/{SIZE}/{page + 1}#{position}"] = why
+            expected[f"{key}/{page + 1}#{position}"] = why
         return expected
 
     def keys(self) -> list[UUID]:
@@ -111,9 +112,10 @@ def pull(stack: LocalStack, run: Run) -> None:
 def holds(stack: LocalStack, run: Run) -> None:
     """Every user of the run is a row or the dead letter it has to be, and everything there ever was adds up."""
     stack.audit()
-    origin = f"embedded/{run.seed}/{SIZE}/"
+    key = stack.run_key(run.seed, SIZE)
+    origin = f"{key}/"
     letters = records.dead_letters(stack.settings, USERS)
-    expected = run.letters()
+    expected = run.letters(key)
     assert {name: letter["reasons"] for name, letter in letters.items() if name.startswith(origin)} == expected
     refused = {int(page) * SIZE - SIZE + int(place) for page, place in (n[len(origin) :].split("#") for n in expected)}
     made = credentials.ensure(stack.settings.secrets)
@@ -123,11 +125,30 @@ def holds(stack: LocalStack, run: Run) -> None:
 
 
 def survives(stack: LocalStack, run: Run, rates: Mapping[str, float]) -> None:
-    before = given(stack)
+    before, begun = given(stack), datetime.now(UTC)
     with misbehaving(stack, rates):
         pull(stack, run)
         assert given(stack) - before == run.struck
     holds(stack, run)
+    is_of(stack, run, begun)
+
+
+def is_of(stack: LocalStack, run: Run, begun: datetime) -> None:
+    """Receipts and frames say what was asked for, of whom and when, whatever the answers said of themselves."""
+    key, now, version = stack.run_key(run.seed, SIZE), datetime.now(UTC), stack.pipeline("flow", "status").out
+    receipts = {n: one for n, one in records.receipts(stack.settings, USERS).items() if n.startswith(f"{key}/")}
+    assert {name: one["page"] for name, one in receipts.items()} == {
+        f"{key}/{number}": number for number in range(1, len(run.pages) + 1)
+    }
+    decode = records.decoder_of(stack.settings).decode
+    pages = {page.encode() for page in receipts}
+    frames = [decode(m.value) for m in topics.read(stack.settings, USERS.topic) if m.headers.get("page") in pages]
+    assert frames
+    for said in (*receipts.values(), *frames):
+        assert (said["source"], said.get("seed", run.seed)) == ("embedded", run.seed)
+        assert begun < said["fetched_at"] < now
+        assert said["flow_version"] in version
+    assert {(one["page_size"], one["fetched"]) for one in receipts.values()} == {(SIZE, SIZE)}
 
 
 @pytest.fixture(autouse=True)

@@ -246,6 +246,16 @@ def test_a_page_that_was_abandoned_with_its_run_is_no_loss() -> None:
     assert world.audit().findings == []
 
 
+def test_pages_from_before_the_run_had_its_key_are_not_looked_for() -> None:
+    world = balanced()
+    world.without(1)
+    assert world.audit().findings
+    world.cursor = RunCursor(RUN, 4, first_page=2)
+    assert world.audit().findings == []
+    world.without(2)
+    assert world.audit().findings == [f"run {RUN}: handed out but without a receipt: pages 2"]
+
+
 def test_pages_that_were_fetched_again_change_nothing() -> None:
     """A receipt beyond the cursor: NiFi was killed after the page was published and before its state was."""
     world = balanced()

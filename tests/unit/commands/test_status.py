@@ -68,7 +68,7 @@ def test_a_status_fails_unless_every_engine_answers(pipeline: Pipeline, up: Call
         "address": "127.0.0.1:2",
     }
     assert told["flow"] == {
-        "cursor": {"run": "embedded/users/10", "next_page": 4},
+        "cursor": {"run": "embedded/users/10", "next_page": 4, "first_page": 1},
         "run": "embedded/users/10",
         "pages": 10,
         "queued": {"retry": 2},

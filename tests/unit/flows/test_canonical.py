@@ -107,7 +107,7 @@ def test_one_changed_property_touches_one_line(flow: dict[str, Any]) -> None:
 
 def test_a_property_that_is_added_touches_one_line(flow: dict[str, Any]) -> None:
     changed = copy.deepcopy(flow)
-    _processor(changed, "Plan retry")["properties"]["retry.extra"] = "1"
+    _processor(changed, "Plan retry")["properties"]["retry:extra"] = "1"
     assert len(_changed_lines(flow, changed)) == 1
     assert structure(changed) != structure(flow)
 

@@ -14,8 +14,13 @@ import pytest
 from nifi_flows import definition
 from nifi_flows.environments import load, resolve
 from nifi_flows.pipeline import USERS
+from nifi_processors.publish import ATTRIBUTES
+from nifi_processors.pull_run import Run, attributes
+from nifi_processors.stamp import SPACING, STAMP
 from scripts.bootstrap import ROOT
+from scripts.source.misbehave import FORGED
 
+RUN = Run("s", "http://s.test/", "x", 1, 1, 0)
 FLOW_TEXT = USERS.flow.read_text()
 CONTENTS: dict[str, Any] = definition.load(USERS.flow)["flowContents"]
 PARAMETERS: dict[str, dict[str, Any]] = {
@@ -29,6 +34,7 @@ RELATIONSHIPS = {
     "org.apache.nifi.processors.standard.InvokeHTTP": {"Original", "Response", "Failure", "Retry", "No Retry"},
     "org.apache.nifi.processors.attributes.UpdateAttribute": {"success"},
 }
+STATEFUL = {"success", "set state fail"}  # of an UpdateAttribute with state
 ADDED = {"FlowFileTransform": {"failure", "original"}, "FlowFileSource": {"success"}}
 
 # Nothing is lost where these end: a request without its page, a page that is published, an empty page, and a page of
@@ -92,6 +98,8 @@ CONNECTIONS = [connection for group in GROUPS.values() for connection in group["
 def _relationships(processor: dict[str, Any]) -> set[str]:
     if processor["type"].endswith(".RouteOnAttribute"):
         return {"unmatched", *(set(processor["properties"]) - {"Routing Strategy"})}
+    if processor["properties"].get("Store State") == "Store state locally":
+        return STATEFUL
     if processor["type"] in PYTHON:
         return PYTHON[processor["type"]].relationships
     return RELATIONSHIPS[processor["type"]]
@@ -169,16 +177,21 @@ def test_a_page_that_was_not_had_stays_in_the_loop_until_it_is_due() -> None:
     ways = {c["selectedRelationships"][0]: c["destination"]["name"] for c in _leaving("Due?")}
     assert ways == {"due": "Fetch page", "unmatched": "Due?"}
     plan = PROCESSORS["Plan retry"]["properties"]
-    assert "Retry-After" in plan["retry.at"]
-    assert "retry-after" in plan["Delete Attributes Expression"], "or one page's answer would rule over the next try"
+    assert "Retry-After" in plan["retry:at"]
+    forgotten = re.compile(plan["Delete Attributes Expression"])
+    for name in ("retry-after", "Retry-After", "invokehttp.status.code", "page:error", "page:fetched_at", "page:moves"):
+        assert forgotten.fullmatch(name), f"{name}: or one answer would rule over the next"
+    for name in attributes(RUN, 1):
+        assert not forgotten.fullmatch(name), name
 
 
 def test_a_waiting_page_is_abandoned_only_with_its_run() -> None:
     route = PROCESSORS["Due?"]["properties"]
-    same = "${page.source:equals(#{source.name}):and(${page.seed:equals(#{run.seed})})"
-    same += ":and(${page.size:equals(#{run.page.size})})"
+    same = "${'page:source':equals(#{source.name})"
+    same += ":and(${'page:url_digest':equals(${#{source.url}:hash('SHA-256'):substring(0, 8)})})"
+    same += ":and(${'page:seed':equals(#{run.seed})}):and(${'page:size':equals(#{run.page.size})})"
     assert route["abandoned"] == same + ":not()}"
-    due = same + ":and(${retry.at:replaceEmpty(0):le(${now():toNumber()})})}"
+    due = same + ":and(${'retry:at':replaceEmpty(0):le(${now():toNumber()})})}"
     assert route["due"] == due, "or it would go both ways"
 
 
@@ -190,10 +203,43 @@ def test_one_page_at_a_time_is_asked_for() -> None:
 
 def test_a_page_without_a_good_answer_yields_no_response() -> None:
     fetch = PROCESSORS["Fetch page"]["properties"]
-    for part in ("results=${page.size}", "page=${page.number}", "seed=${page.seed:urlEncode()}"):
-        assert part in fetch["HTTP URL"], part
+    assert fetch["HTTP URL"] == "${'page:url'}", "of its own run, whatever the parameters say by now"
     assert fetch["Response Generation Required"] == "false", "an error page would be taken for users"
     assert fetch["Response Body Ignored"] == "false"
+
+
+def test_a_page_is_stamped_with_the_time_of_its_answer_and_never_goes_back() -> None:
+    stamp = PROCESSORS["Stamp time of receipt"]
+    floor = "${entryDate:multiply(1000):math('max', ${getStateValue('page:floor'):plus(" + str(SPACING) + ")})}"
+    kept = "${'page:fetched_at':isEmpty():ifElse(" + floor + ", ${'page:fetched_at'})}"
+    assert stamp["properties"] == {
+        "Store State": "Store state locally",
+        "Stateful Variables Initial Value": "0",
+        "canonical-value-lookup-cache-size": "100",
+        "page:floor": floor,
+        "page:fetched_at": kept,
+        "page:flow_version": "#{flow.version}",
+    }
+    assert (stamp["concurrentlySchedulableTaskCount"], stamp["runDurationMillis"]) == (1, 0), "a state a page"
+    ways = {c["selectedRelationships"][0]: c["destination"]["name"] for c in _leaving("Stamp time of receipt")}
+    assert ways == {"success": "Publish users", "set state fail": "Stamp time of receipt"}
+    outdated = [c["destination"]["name"] for c in _leaving("Publish users") if "outdated" in c["selectedRelationships"]]
+    assert outdated == ["Stamp time of receipt"]
+    assert PROCESSORS["Pull run"]["schedulingPeriod"] == f"{SPACING // 1000} ms", "or the floor leaves the clock behind"
+
+
+def test_no_header_of_an_answer_can_be_taken_for_what_the_flow_says() -> None:
+    """Headers become attributes. Of HTTP/1.1, none has a colon inside its name."""
+    assert PROCESSORS["Fetch page"]["properties"]["HTTP/2 Disabled"] == "True"
+    code = [path.read_text() for path in Path(ROOT, "nifi_processors").rglob("*.py")]
+    text = "\n".join([FLOW_TEXT, *code])
+    group = "page|retry|users|dead_letters|publish"
+    ours = set(re.findall(rf"\b((?:{group}):[a-z_]+)\b", text))
+    assert {*ATTRIBUTES, *STAMP, *attributes(RUN, 1)} <= ours
+    assert ours <= FORGED.keys(), "the embedded source tries them all"
+    read = {quoted or plain for quoted, plain in re.findall(r"\$\{(?:'([^']+)'|([\w.]+))[:}]", FLOW_TEXT)}
+    told = {"Retry-After", "retry-after", "mime.type", "invokehttp.status.code", "invokehttp.java.exception.class"}
+    assert read - ours - {"entryDate"} == told, "a header may say these: no page goes another way for it"
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -143,19 +143,20 @@ def test_the_age_of_a_bulletin_is_told_by_its_time_of_day() -> None:
 def test_the_pull_run_is_read_with_what_was_asked_for_and_what_is_under_way(shown: SimpleNamespace) -> None:
     shown.parameters = {
         "source.name": "embedded",
+        "source.url": "http://s.test/api/",
         "run.seed": "users",
         "run.page.size": "10",
         "run.pages": "3",
         "run.interval": "2 sec",
         "source.token": None,
     }
-    shown.state = {"run": "embedded/users/10", "next_page": "4"}
+    shown.state = {"run": "embedded@325265a0/users/10", "next_page": "4", "first_page": "2"}
     shown.queues = [status(flow_files_queued=2), status(name="retry")]
     shown.active = 1
     shown.processors.append(processor("Fetch pages", "InvokeHTTP", "STOPPED", "INVALID"))
     assert pull_run.read(HERE, USERS) == RunState(
-        RunCursor("embedded/users/10", 4),
-        "embedded/users/10",
+        RunCursor("embedded@325265a0/users/10", 4, first_page=2),
+        "embedded@325265a0/users/10",
         3,
         2.0,
         {"page": 2},
@@ -164,7 +165,12 @@ def test_the_pull_run_is_read_with_what_was_asked_for_and_what_is_under_way(show
     )
 
 
+def test_the_cursor_of_an_earlier_version_is_read_too(shown: SimpleNamespace) -> None:
+    shown.state = {"run": "embedded/users/10", "next_page": "4"}
+    assert pull_run.read(HERE, USERS).cursor == RunCursor("embedded/users/10", 4)
+
+
 def test_before_the_first_page_there_is_no_cursor(shown: SimpleNamespace) -> None:
-    assert pull_run.read(HERE, USERS) == RunState(None, "//", 0, 0.0, {}, 0, [])
+    assert pull_run.read(HERE, USERS) == RunState(None, "@e3b0c442//", 0, 0.0, {}, 0, [])
     shown.processors = [processor("Fetch pages", "InvokeHTTP")]
     assert pull_run.read(HERE, USERS).cursor is None, "it pulls no run"

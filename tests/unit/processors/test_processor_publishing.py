@@ -23,13 +23,13 @@ def publish(
 def test_a_valid_page_leaves_empty_with_its_counts(kafka: StubKafka) -> None:
     _, result, _ = publish(b'{"results":[' + VALID + b"," + VALID + b"]}")
     assert (result.getRelationship(), result.getContents()) == ("success", b"")
-    assert result.getAttributes() == {"users.fetched": "2", "users.published": "2", "users.invalid": "0"}
+    assert result.getAttributes() == {"users:fetched": "2", "users:published": "2", "users:invalid": "0"}
     assert kafka.sent == [("user_data_topic", 2), ("user_data_topic.pages", 1)]
 
 
 def test_invalid_users_leave_as_lines(kafka: StubKafka) -> None:
     _, result, _ = publish(b'{"results":[' + VALID + b',{"email" : 1},"\xff"]}')
-    assert result.getAttributes() == {"users.fetched": "3", "users.published": "1", "users.invalid": "2"}
+    assert result.getAttributes() == {"users:fetched": "3", "users:published": "1", "users:invalid": "2"}
     lines = result.getContents().decode().splitlines()
     assert [json.loads(line) for line in lines] == [
         {
@@ -44,28 +44,36 @@ def test_invalid_users_leave_as_lines(kafka: StubKafka) -> None:
 def test_what_is_no_page_is_refused_with_its_content(kafka: StubKafka) -> None:
     _, result, _ = publish(b"<html>")
     assert (result.getRelationship(), result.getContents()) == ("refused", None)
-    assert result.getAttributes() == {"page.error": "page_not_json"}
+    assert result.getAttributes() == {"page:error": "page_not_json"}
     assert kafka.sent == []
 
 
 def test_a_huge_page_is_refused_unread(kafka: StubKafka) -> None:
     _, result, flowfile = publish(b"", size=64 * 1024 * 1024 + 1)
-    assert (result.getRelationship(), result.getAttributes()) == ("refused", {"page.error": "page_too_large"})
+    assert (result.getRelationship(), result.getAttributes()) == ("refused", {"page:error": "page_too_large"})
     assert flowfile.read == 0
+
+
+def test_a_page_stamped_under_another_version_moves_before_anything_of_it_is_published(kafka: StubKafka) -> None:
+    content = b'{"results":[' + VALID + b"]}"
+    _, result, flowfile = publish(content, {**ATTRIBUTES, "page:flow_version": "v0"})
+    assert (result.getRelationship(), result.getContents()) == ("outdated", None)
+    assert result.getAttributes() == {"page:fetched_at": "1700000000005000", "page:moves": "1"}
+    assert (kafka.sent, flowfile.read) == ([], 0)
 
 
 def test_when_kafka_is_down_the_page_waits_and_one_line_says_why(kafka: StubKafka) -> None:
     kafka.down = True
     users, result, _ = publish(b'{"results":[' + VALID + b"]}")
     assert (result.getRelationship(), result.getContents()) == ("failure", None)
-    assert result.getAttributes() == {"publish.error": "Kafka is down; start it"}
+    assert result.getAttributes() == {"publish:error": "Kafka is down; start it"}
     assert users.logger.lines == [("error", "Kafka is down; start it")]
 
 
 def test_a_page_without_its_attributes_waits_too(kafka: StubKafka) -> None:
-    _, result, _ = publish(b'{"results":[' + VALID + b"]}", {**ATTRIBUTES, "page.number": "x"})
+    _, result, _ = publish(b'{"results":[' + VALID + b"]}", {**ATTRIBUTES, "page:number": "x"})
     assert result.getRelationship() == "failure"
-    assert "page.number='x'" in result.getAttributes()["publish.error"]
+    assert "page:number='x'" in result.getAttributes()["publish:error"]
 
 
 @pytest.mark.parametrize("module", ["publish_users", "publish_dead_letters"])
@@ -100,7 +108,7 @@ def test_what_publish_users_hands_on_becomes_dead_letters(kafka: StubKafka) -> N
     letters.setContext(context(letters, **KAFKA))
     done = letters.transformFlowFile(FakeFlowFile(result.getContents(), ATTRIBUTES))
     assert (done.getRelationship(), done.getContents()) == ("success", b"")
-    assert done.getAttributes() == {"dead_letters.published": "2"}
+    assert done.getAttributes() == {"dead_letters:published": "2"}
     assert kafka.sent[-1] == ("user_data_topic.dlq", 2)
 
 

@@ -12,7 +12,7 @@ def test_a_run_is_pulled_and_rests_without_asking_nifi() -> None:
     source.onScheduled(nifi)
     source.setContext(nifi)
     assert [take(source) for _ in range(4)] == ["1", "2", None, None]
-    assert nifi.state_manager.stored == {"run": "randomuser/x/10", "next_page": "3"}
+    assert nifi.state_manager.stored == {"run": "randomuser@325265a0/x/10", "next_page": "3", "first_page": "1"}
     asked = nifi.state_manager.calls
     assert [take(source) for _ in range(5)] == [None] * 5
     assert nifi.state_manager.calls == asked
@@ -31,7 +31,7 @@ def test_a_new_process_goes_on_from_the_state_and_repeats_the_page_in_doubt() ->
 def test_a_page_that_nifi_could_not_read_is_named_again() -> None:
     source = processor("pull_run")
     source.setContext(context(source, **RUN))
-    assert source.createFlowFile().getAttributes()["page.number"] == "1"
+    assert source.createFlowFile().getAttributes()["page:number"] == "1"
     assert [take(source), take(source)] == ["1", "2"]
 
 
@@ -62,7 +62,21 @@ def test_changed_properties_count_from_the_next_start() -> None:
     source.setContext(changed)
     assert take(source) == "1"
     assert take(source) == "2"
-    assert nifi.state_manager.stored["run"] == "randomuser/y/10"
+    assert nifi.state_manager.stored["run"] == "randomuser@325265a0/y/10"
+
+
+def test_the_cursor_of_an_earlier_version_is_taken_over_once() -> None:
+    source = processor("pull_run")
+    nifi = context(source, **RUN)
+    nifi.state_manager.stored = {"run": "randomuser/x/10", "next_page": "3"}
+    source.setContext(nifi)
+    assert take(source) is None, "the run has ended"
+    assert nifi.state_manager.stored["run"].startswith("randomuser@")
+    elsewhere = processor("pull_run")
+    other = context(elsewhere, **{**RUN, "source_url": "http://s.test/api/?nat=gb"})
+    other.state_manager = nifi.state_manager
+    elsewhere.setContext(other)
+    assert [take(elsewhere) for _ in range(3)] == ["1", "2", None]
 
 
 def test_the_interval_is_kept() -> None:

@@ -23,13 +23,14 @@ from nifi_processors.publish import (
 )
 from nifi_processors.publisher import Headers, Message
 
-FETCH = Fetch("randomuser", "seed-1", 100, 7, 1_700_000_000_000_000)
+FETCH = Fetch("randomuser", "325265a0", "seed-1", 100, 7, 1_700_000_000_000_000)
 ATTRIBUTES = {
-    "page.source": "randomuser",
-    "page.seed": "seed-1",
-    "page.size": "100",
-    "page.number": "7",
-    "page.fetched_at": "1700000000000000",
+    "page:source": "randomuser",
+    "page:url_digest": "325265a0",
+    "page:seed": "seed-1",
+    "page:size": "100",
+    "page:number": "7",
+    "page:fetched_at": "1700000000000000",
 }
 KEY = "7a0eed16-9430-4d68-901f-c0d4c1c3bf00"
 VALID = b'{"name":{"first":"Ana","last":"Li"},"email":"a@b","login":{"uuid":"7A0EED16-9430-4D68-901F-C0D4C1C3BF00"}}'
@@ -129,6 +130,7 @@ def test_a_byte_order_mark_is_no_part_of_the_page(broken: bytes) -> None:
         (b'{"results":{"a":[NaN]},"x":["results"]}', "page_has_no_results"),
         (b'{"results":[]}', "page_empty"),
         (b'{"results":[ ],"x":NaN}', "page_empty"),
+        (page(*[b"0"] * 5_001), "page_has_too_many"),
         (page(VALID, info=b'{"page":8}'), "page_number_differs"),
         (page(VALID, info=b'{"page":"70"}'), "page_number_differs"),
         (page(VALID, info=b'{"page":true}'), "page_number_differs"),
@@ -281,12 +283,12 @@ def test_a_page_is_published_and_then_its_receipt() -> None:
     (topic, messages, headers), (receipts, [(key, frame)], _) = kafka.sent
     assert (topic, receipts) == ("t", "t.pages")
     assert [key for key, _ in messages] == [KEY.encode()] * 2
-    assert headers == [("page", b"randomuser/seed-1/100/7")]
-    assert key == b"randomuser/seed-1/100/7"
+    assert headers == [("page", b"randomuser@325265a0/seed-1/100/7")]
+    assert key == b"randomuser@325265a0/seed-1/100/7"
     receipt = decoded("page_receipt", frame)
     assert receipt.pop("fetched_at").timestamp() == 1_700_000_000
     assert receipt == {
-        "id": "randomuser/seed-1/100/7",
+        "id": "randomuser@325265a0/seed-1/100/7",
         "source": "randomuser",
         "seed": "seed-1",
         "page_size": 100,
@@ -312,14 +314,14 @@ def test_dead_letters_are_published_with_where_they_come_from() -> None:
     lines = DeadLetter(["not_json"], 4, b'{"a":"\xff').line() + "\n"
     assert publish_dead_letters(lines.encode(), FETCH, "v1", "t.dlq", kafka, kafka) == 1
     [(topic, [(key, frame)], _)] = kafka.sent
-    assert (topic, key, frame[:5]) == ("t.dlq", b"randomuser/seed-1/100/7#4", b"\x00\x00\x00\x00\x03")
+    assert (topic, key, frame[:5]) == ("t.dlq", b"randomuser@325265a0/seed-1/100/7#4", b"\x00\x00\x00\x00\x03")
     letter = decoded("dead_letter", frame)
     assert letter.pop("received_at").timestamp() == 1_700_000_000
     assert letter == {
-        "id": "randomuser/seed-1/100/7#4",
+        "id": "randomuser@325265a0/seed-1/100/7#4",
         "stage": "flow",
         "source": "randomuser",
-        "origin": "randomuser/seed-1/100/7",
+        "origin": "randomuser@325265a0/seed-1/100/7",
         "position": 4,
         "reasons": ["not_json"],
         "original": b'{"a":"\xff',
@@ -351,11 +353,18 @@ def test_what_is_no_dead_letter_is_not_published(line: bytes) -> None:
 
 def test_a_fetch_is_read_from_the_attributes() -> None:
     assert Fetch.of(dict(ATTRIBUTES)) == FETCH
-    assert FETCH.origin == "randomuser/seed-1/100/7"
+    assert FETCH.origin == "randomuser@325265a0/seed-1/100/7"
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("page.source", None), ("page.number", ""), ("page.fetched_at", "now"), ("page.size", None)]
+    ("name", "value"),
+    [
+        ("page:source", None),
+        ("page:url_digest", ""),
+        ("page:number", ""),
+        ("page:fetched_at", "now"),
+        ("page:size", None),
+    ],
 )
 def test_a_flowfile_that_does_not_say_its_page_is_named(name: str, value: str | None) -> None:
     with pytest.raises(FlowFileError, match=name):

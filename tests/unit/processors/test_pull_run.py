@@ -1,6 +1,7 @@
 """Which page comes next, whatever happens between two pages."""
 
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -10,10 +11,12 @@ from hypothesis import strategies as st
 from nifi_processors.pull_run import Cursor, Progress, Run, attributes, handed_over, page_url, step
 
 RUN = Run(source="randomuser", url="http://s.test/api/", seed="x", page_size=100, pages=3, interval=0)
+KEY = "randomuser@325265a0/x/100"
+FORMER = "randomuser/x/100"
 
 
 def fresh(next_page: str = "1") -> Progress:
-    return Progress(Cursor.of({"run": "randomuser/x/100", "next_page": next_page}, RUN))
+    return Progress(Cursor.of({"run": KEY, "next_page": next_page}, RUN))
 
 
 def pages_of(run: Run, calls: int, progress: Progress) -> list[int | None]:
@@ -43,28 +46,45 @@ def test_more_pages_continue_a_finished_run() -> None:
     assert pages_of(replace(RUN, pages=5), 3, fresh("4")) == [4, 5, None]
 
 
-@pytest.mark.parametrize("other", [{"seed": "y"}, {"page_size": 200}, {"source": "mirror"}])
+@pytest.mark.parametrize(
+    "other", [{"seed": "y"}, {"page_size": 200}, {"source": "mirror"}, {"url": "http://s.test/api/?nat=us"}]
+)
 def test_another_run_starts_from_its_first_page(other: dict[str, object]) -> None:
-    state = {"run": "randomuser/x/100", "next_page": "3"}
+    state = {"run": KEY, "next_page": "3"}
     assert Cursor.of(state, replace(RUN, **other)).next_page == 1  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("damaged", ["", "0", "-1", "x", "1.5"])
 def test_a_damaged_cursor_starts_over_and_does_not_skip(damaged: str) -> None:
-    assert Cursor.of({"run": "randomuser/x/100", "next_page": damaged}, RUN).next_page == 1
+    assert Cursor.of({"run": KEY, "next_page": damaged}, RUN).next_page == 1
 
 
 def test_the_cursor_is_text_that_reads_back() -> None:
-    cursor = Cursor("randomuser/x/100", 17)
-    assert cursor.state() == {"run": "randomuser/x/100", "next_page": "17"}
+    cursor = Cursor(KEY, 17)
+    assert cursor.state() == {"run": KEY, "next_page": "17", "first_page": "1"}
     assert Cursor.of(cursor.state(), RUN) == cursor
+
+
+def test_a_key_tells_urls_apart_and_does_not_show_them() -> None:
+    secret = replace(RUN, url="http://s.test/api/?token=hunter2")
+    assert secret.key != RUN.key == KEY
+    assert re.fullmatch(r"randomuser@[0-9a-f]{8}/x/100", secret.key)
+
+
+def test_a_run_goes_on_under_its_new_key_from_where_it_was_under_the_former_one() -> None:
+    cursor = Cursor.of({"run": FORMER, "next_page": "3"}, RUN)
+    assert cursor == Cursor(KEY, 3, first_page=3)
+    third = step(handed_over(Progress(cursor), RUN, 3, 0), RUN, 0)
+    assert third.save == Cursor(KEY, 4, first_page=3)
+    assert third.save is not None and Cursor.of(third.save.state(), RUN) == third.save
+    assert Cursor.of({"run": FORMER, "next_page": "x"}, RUN) == Cursor(KEY, 1)
 
 
 def test_the_cursor_moves_only_with_the_call_after() -> None:
     first = step(fresh(), RUN, 0)
     assert (first.page, first.save) == (1, None)
     second = step(handed_over(first.progress, RUN, 1, 0), RUN, 0)
-    assert (second.page, second.save) == (2, Cursor("randomuser/x/100", 2))
+    assert (second.page, second.save) == (2, Cursor(KEY, 2))
 
 
 def test_a_page_that_nifi_did_not_take_is_named_again() -> None:
@@ -76,7 +96,7 @@ def test_a_page_that_nifi_did_not_take_is_named_again() -> None:
 def test_the_end_of_a_run_is_saved_once() -> None:
     last = handed_over(fresh("3"), RUN, 3, 0)
     resting = step(last, RUN, 1)
-    assert (resting.page, resting.save) == (None, Cursor("randomuser/x/100", 4))
+    assert (resting.page, resting.save) == (None, Cursor(KEY, 4))
     assert step(resting.progress, RUN, 2).save is None
 
 
@@ -93,7 +113,7 @@ def test_a_pause_is_not_made_up_for() -> None:
 def test_the_cursor_is_saved_while_the_interval_runs() -> None:
     slow = replace(RUN, interval=60)
     waiting = step(handed_over(fresh(), slow, 1, 0), slow, 1)
-    assert (waiting.page, waiting.save) == (None, Cursor("randomuser/x/100", 2))
+    assert (waiting.page, waiting.save) == (None, Cursor(KEY, 2))
 
 
 # What can happen to one call of create(): all goes well; the state can't be written; NiFi dies before the state is
@@ -161,9 +181,10 @@ def test_a_seed_is_encoded() -> None:
 
 def test_the_attributes_of_a_page() -> None:
     assert attributes(RUN, 2) == {
-        "page.source": "randomuser",
-        "page.seed": "x",
-        "page.size": "100",
-        "page.number": "2",
-        "page.url": "http://s.test/api/?results=100&page=2&seed=x",
+        "page:source": "randomuser",
+        "page:url_digest": "325265a0",
+        "page:seed": "x",
+        "page:size": "100",
+        "page:number": "2",
+        "page:url": "http://s.test/api/?results=100&page=2&seed=x",
     }

@@ -110,7 +110,7 @@ def test_results_are_the_real_ones(real: None, kafka: StubKafka) -> None:
     users.process_context = nifi
     result = users.transformFlowFile(FakeFlowFile(b'{"results":[' + VALID + b"]}", ATTRIBUTES))
     assert result.Java.implements == ["org.apache.nifi.python.processor.FlowFileTransformResult"]
-    assert result.getAttributes() == {"users.fetched": "1", "users.published": "1", "users.invalid": "0"}
+    assert result.getAttributes() == {"users:fetched": "1", "users:published": "1", "users:invalid": "0"}
     assert result.getContents() == b""
 
 
@@ -131,7 +131,7 @@ def test_a_page_is_a_real_result_and_the_cursor_is_kept_through_the_real_state(r
     source.process_context = nifi
     first = source.createFlowFile()
     assert first.Java.implements == ["org.apache.nifi.python.processor.FlowFileSourceResult"]
-    assert first.getAttributes()["page.url"] == "http://s.test/api/?results=10&page=1&seed=x"
+    assert first.getAttributes()["page:url"] == "http://s.test/api/?results=10&page=1&seed=x"
     first.getContents()
     assert [take(source), take(source)] == ["2", None]
-    assert stored == {"run": "randomuser/x/10", "next_page": "3"}
+    assert stored == {"run": "randomuser@325265a0/x/10", "next_page": "3", "first_page": "1"}

@@ -14,11 +14,13 @@ SOURCES = bundle.Sources(ROOT / "nifi_processors", ROOT / "nifi_flows" / "users"
 FILES = [SOURCES.package / "processors" / f"{module}.py" for module in PROCESSORS]
 
 ATTRIBUTES = {
-    "page.source": "randomuser",
-    "page.seed": "s",
-    "page.size": "2",
-    "page.number": "1",
-    "page.fetched_at": "1700000000000000",
+    "page:source": "randomuser",
+    "page:url_digest": "325265a0",
+    "page:seed": "s",
+    "page:size": "2",
+    "page:number": "1",
+    "page:fetched_at": "1700000000000000",
+    "page:flow_version": "v1",
 }
 VALID = b'{"name":{"first":"Ana","last":"Li"},"email":"a@b","login":{"uuid":"7a0eed16-9430-4d68-901f-c0d4c1c3bf00"}}'
 KAFKA = {"kafka_brokers": "k:9092", "schema_registry_url": "http://r.test", "flow_version": "v1"}
@@ -37,7 +39,7 @@ def take(source: Any) -> str | None:
     if result is None:
         return None
     assert result.getRelationship() == "success"
-    page = str(result.getAttributes()["page.number"])
+    page = str(result.getAttributes()["page:number"])
     assert result.getContents() is None
     return page
 

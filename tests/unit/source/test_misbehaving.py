@@ -88,6 +88,26 @@ def is_empty(served: Served) -> None:
     assert refusal(body) == "page_empty"
 
 
+def claims_to_be_ours(answer: http.client.HTTPResponse) -> None:
+    """Every forged header came. What reads it as HTTP/1.1 takes a name to end at its first colon."""
+    found = Counter((name, value.replace(" ", "")) for name, value in answer.headers.items())
+    for name, value in misbehave.FORGED.items():
+        before, colon, after = name.partition(":")
+        assert found[(before, f"{after}:{value}" if colon else value)] == 1, name
+
+
+def is_right_with_forged_headers(served: Served) -> None:
+    answer = served.ask(f"/api/?{ASKED}&fault=forged")
+    assert (answer.status, answer.read()) == served.page(ASKED)
+    claims_to_be_ours(answer)
+
+
+def is_429_with_forged_headers(served: Served) -> None:
+    answer = served.ask(f"/api/?{ASKED}&fault=forged-429")
+    assert (answer.status, answer.headers["Retry-After"]) == (429, None)
+    claims_to_be_ours(answer)
+
+
 def is_under_another_name(served: Served) -> None:
     status, body = served.page(f"{ASKED}&fault=reshaped")
     page = json.loads(body)
@@ -114,6 +134,8 @@ ANSWERS: dict[str, Callable[[Served], None]] = {
     "truncated": is_cut_and_says_it_is_whole,
     "html": is_a_page_for_people,
     "empty": is_empty,
+    "forged": is_right_with_forged_headers,
+    "forged-429": is_429_with_forged_headers,
     "reshaped": is_under_another_name,
     "reshaped-users": holds_users_that_no_row_can_come_of,
 }
