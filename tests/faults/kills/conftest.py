@@ -1,0 +1,48 @@
+"""A stack for the kills alone: others could not tell afterwards what is theirs."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engines.conftest import LocalStack, place
+from tests.faults.kills.campaign import Campaign
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[LocalStack]:
+    """A place for a stack, which the campaign starts; torn down to the last process."""
+    home = Path(tempfile.mkdtemp(prefix="pipeline-"))  # short, for the supervisor's socket
+    made = place(home)
+    try:
+        yield made
+    finally:
+        if os.environ.get("PIPELINE_KEEP_LOGS"):
+            shutil.copytree(made.settings.logs, os.environ["PIPELINE_KEEP_LOGS"], dirs_exist_ok=True)
+        stopped = made.pipeline("down", "--wipe")
+        left = made.processes()
+        shutil.rmtree(home, ignore_errors=True)
+    assert stopped.code == 0, stopped.err
+    assert not left, left
+
+
+@pytest.fixture
+def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Tells whoever watches, past pytest's capturing."""
+    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+    return lambda line: reporter.write_line(line) if reporter else None
+
+
+@pytest.fixture
+def campaign(
+    stack: LocalStack, request: pytest.FixtureRequest, say: Callable[[str], None], tmp_path: Path
+) -> Iterator[Campaign]:
+    seed = request.config.getoption("--faults-seed")
+    say(f"\nkills of --faults-seed={seed}; the table is kept in {tmp_path}")
+    made = Campaign(stack, seed, say, tmp_path)
+    yield made
+    if made.kills:
+        say(f"\n{made.table()}")
