@@ -14,7 +14,6 @@ from uuid import UUID
 
 import tenacity
 from cassandra.cluster import Session
-from cassandra.query import dict_factory
 
 from nifi_flows.errors import TransientError
 from nifi_flows.pipeline import USERS
@@ -34,8 +33,8 @@ from tests.faults.kills.versions import RUBBISH, Content
 from tests.faults.kills.watch import Watch, by_hand
 
 PAGE = 1_000  # users
-INTERVAL = 0.4  # seconds between two pages
-FRAMES = 2_500  # a second that are published beside the flow
+INTERVAL = 0.8  # seconds between two pages
+FRAMES = 3_750  # a second that are published beside the flow
 INVALID = 0.01  # part of the flow's users
 BACKLOG = 40_000  # frames; the publisher waits while more wait for the consumer
 HEAL = 120.0  # seconds after which a pipeline that does not flow is taken for hung
@@ -93,17 +92,18 @@ class Campaign:
         pause = self.chance.uniform(*STOPPED)
         struck = [strike(self.stack, kind, pause) for kind in kinds][-1]
         due_keys, acknowledged, healing = self.publisher.complete, bytes(sent.acknowledged), time.time()
-        mark = self.watch.heal(healing, HEAL)
+        mark = self.watch.mark(healing, HEAL)
+        healed = self.watch.heal(mark, healing + HEAL - time.time())
         heal = time.time() - healing
-        if mark is not None:
+        if not healed:
             self._say(f"{self.watch.explain()}")
-            self._say(f"restarted by hand: {', '.join(by_hand(self.stack, mark, self.watch.latest))}")
-            assert self.watch.heal(time.time(), HEAL) is None, self.watch.explain()
+            self._say(f"killed by hand: {', '.join(by_hand(self.stack, mark, self.watch.latest))}")
+            assert self.watch.heal(mark, HEAL), self.watch.explain()
         pages = self._pages_until(struck)
         findings = self.compare(range(self._checked_keys, due_keys), acknowledged, pages, struck)
         self._checked_keys = due_keys
         self._checked_pages |= set(pages)
-        self._add(" + ".join(map(str, kinds)), moment, heal, findings, hung=mark is not None)
+        self._add(" + ".join(map(str, kinds)), moment, heal, findings, hung=not healed)
 
     def compare(
         self, keys: range, acknowledged: Sequence[int], pages: Iterable[int], before: float = math.inf
@@ -188,7 +188,6 @@ class Campaign:
     @contextmanager
     def _session(self) -> Iterator[Session]:
         with cassandra.session(self.stack.settings, credentials.require(self.stack.settings.secrets)) as session:
-            session.row_factory = dict_factory
             yield session
 
 
@@ -205,6 +204,6 @@ def _with_rows(
         if not asked:
             return
         chunk, future = asked.popleft()
-        found = {row["id"]: row for row in future.result()}
+        found = {row.id: row._asdict() for row in future.result()}
         for item, id_ in chunk:
             yield item, id_, found.get(id_)

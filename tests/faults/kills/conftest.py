@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.bootstrap import ROOT
 from tests.engines.conftest import LocalStack, place
 from tests.faults.kills.campaign import Campaign
 
@@ -33,16 +34,23 @@ def stack() -> Iterator[LocalStack]:
 def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Tells whoever watches, past pytest's capturing."""
     reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    return lambda line: reporter.write_line(line) if reporter else None
+    capture = request.config.pluginmanager.get_plugin("capturemanager")
+    assert reporter is not None and capture is not None
+
+    def tell(line: str) -> None:
+        with capture.global_and_fixture_disabled():
+            reporter.write_line(line)
+
+    return tell
 
 
 @pytest.fixture
-def campaign(
-    stack: LocalStack, request: pytest.FixtureRequest, say: Callable[[str], None], tmp_path: Path
-) -> Iterator[Campaign]:
+def campaign(stack: LocalStack, request: pytest.FixtureRequest, say: Callable[[str], None]) -> Iterator[Campaign]:
     seed = request.config.getoption("--faults-seed")
-    say(f"\nkills of --faults-seed={seed}; the table is kept in {tmp_path}")
-    made = Campaign(stack, seed, say, tmp_path)
+    folder = Path(ROOT, ".kills", str(seed))
+    folder.mkdir(parents=True, exist_ok=True)
+    say(f"\nkills of --faults-seed={seed}; the table is kept in {folder}")
+    made = Campaign(stack, seed, say, folder)
     yield made
     if made.kills:
         say(f"\n{made.table()}")

@@ -1,9 +1,10 @@
 """How far the pipeline is, once a second; whether it flows again after a kill; and why not, when it doesn't."""
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -78,15 +79,18 @@ class Watch:
             time.sleep(0.1)
         return sample
 
-    def heal(self, moment: float, seconds: float) -> Mark | None:
-        """Wait until the pipeline flows again after a strike at `moment`; the mark when it doesn't in time."""
+    def mark(self, moment: float, seconds: float) -> Mark:
+        """What there was at the first look after `moment`, as `after`."""
+        return Mark.of(self.after(moment, seconds))
+
+    def heal(self, mark: Mark, seconds: float) -> bool:
+        """Wait until the pipeline flows again; whether it did in time."""
         deadline = time.monotonic() + seconds
-        mark = Mark.of(self.after(moment, seconds))
         while not ((sample := self.latest) and mark.consumed(sample) and mark.published(sample)):
             if time.monotonic() > deadline:
-                return mark
+                return False
             time.sleep(0.2)
-        return None
+        return True
 
     def drain(self, seconds: float) -> None:
         """Wait until the consumer has finished everything. Raises AssertionError, saying why it hasn't in time."""
@@ -125,10 +129,12 @@ class Watch:
 
 
 def by_hand(stack: LocalStack, mark: Mark, sample: Sample | None) -> list[str]:
-    """Restart what does not come back by itself, as somebody who reads the lag would; returns what was restarted."""
+    """Kill what does not come back by itself, as somebody who reads the lag would; returns what was killed."""
     supervisor = Supervisor(stack.settings)
     stuck = {"consumer": not (sample and mark.consumed(sample)), "nifi": not (sample and mark.published(sample))}
-    for name in (restarted := [name for name, is_stuck in stuck.items() if is_stuck]):
-        with suppress(TransientError):
-            supervisor.restart_engine(name)
-    return restarted
+    for name in (killed := [name for name, is_stuck in stuck.items() if is_stuck]):
+        if pid := supervisor.pid(name):
+            os.kill(pid, signal.SIGKILL)  # what hangs takes no order to stop
+        else:
+            supervisor.start_engine(name)
+    return killed
