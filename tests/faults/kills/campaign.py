@@ -1,4 +1,4 @@
-"""One campaign: kills under load, after each one a comparison of what was due by then, and one of everything."""
+"""One campaign: kills under load, and a comparison of all that was sent, each kill blamed for what it did."""
 
 import itertools
 import json
@@ -8,6 +8,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -56,18 +57,23 @@ class Campaign:
     """Kills on a stack of its own, whose flow and publisher it runs.
 
     chance: decides on order and moments. say: takes a line for whoever watches. folder: where the table is written.
+    each: compare after each kill, and at the end all of it once more; else once, at the end.
     """
 
-    def __init__(self, stack: LocalStack, seed: int, say: Callable[[str], None], folder: Path) -> None:
+    def __init__(
+        self, stack: LocalStack, seed: int, say: Callable[[str], None], folder: Path, *, each: bool = False
+    ) -> None:
         self.stack, self._seed, self._say, self._folder = stack, seed, say, folder
+        self._each = each
         self.chance = random.Random(seed)
         self._name = f"kills {seed} {time.time_ns()}"  # a run that was there before would be at its end already
         self.flow = Flow(stack, self._name, PAGE, INVALID, INTERVAL)
         self.kills: list[Kill] = []
         self.examples: list[str] = []
         self._wrong: set[UUID] = set()
-        self._checked_keys = 0
-        self._checked_pages: set[int] = set()
+        self._due: list[tuple[Kill, range, list[int]]] = []
+        self._keys = 0  # those before it, and these pages, are due or compared
+        self._pages: set[int] = set()
         self._letters: Counter[str] = Counter()
         self._strays: list[str] = []
         self._letter_ends: Offsets = {}
@@ -86,24 +92,32 @@ class Campaign:
             self._end()
 
     def kill(self, kinds: Sequence[Kind]) -> None:
-        """Let the load run for some seconds, strike, wait until the pipeline flows again, compare what was due."""
+        """Let the load run for some seconds, strike, and wait until the pipeline flows again."""
         time.sleep(self.chance.uniform(*_CALM))
-        sent, moment = self.publisher.sent, time.time() - self._begun
+        moment = time.time() - self._begun
         pause = self.chance.uniform(*STOPPED)
         struck = [strike(self.stack, kind, pause) for kind in kinds][-1]
-        due_keys, acknowledged, healing = self.publisher.complete, bytes(sent.acknowledged), time.time()
+        acknowledged, complete, healing = bytes(self.publisher.sent.acknowledged), self.publisher.complete, time.time()
         mark = self.watch.mark(healing, HEAL)
         healed = self.watch.heal(mark, healing + HEAL - time.time())
-        heal = time.time() - healing
+        kill = Kill(" + ".join(map(str, kinds)), moment, time.time() - healing, not healed)
+        self._say(str(kill))
         if not healed:
             self._say(f"{self.watch.explain()}")
             self._say(f"killed by hand: {', '.join(by_hand(self.stack, mark, self.watch.latest))}")
             assert self.watch.heal(mark, HEAL), self.watch.explain()
-        pages = self._pages_until(struck)
-        findings = self.compare(range(self._checked_keys, due_keys), acknowledged, pages, struck)
-        self._checked_keys = due_keys
-        self._checked_pages |= set(pages)
-        self._add(" + ".join(map(str, kinds)), moment, heal, findings, hung=not healed)
+        _again(self.flow.read)()
+        pages = due(self.flow.receipts, struck, self._pages)
+        self._due.append((kill, range(self._keys, complete), pages))
+        self._keys, self._pages = complete, self._pages | set(pages)
+        if self._each:
+            self._compare_due(acknowledged, struck)
+
+    def _compare_due(self, acknowledged: Sequence[int], before: float = math.inf) -> None:
+        """Compare what was published before each kill and since the one before it: that kill is to blame."""
+        for kill, keys, pages in self._due:
+            self._add(kill, self.compare(keys, acknowledged, pages, before))
+        self._due.clear()
 
     def compare(
         self, keys: range, acknowledged: Sequence[int], pages: Iterable[int], before: float = math.inf
@@ -123,7 +137,7 @@ class Campaign:
                 self._judge(findings, id_, row, self.flow.versions(user, row, content.schema_id, before))
         return findings
 
-    def _judge(self, findings: Findings, id_: UUID, row: Mapping[str, Any] | None, versions: Sequence[Version]) -> None:
+    def _judge(self, findings: Findings, id_: UUID, row: Mapping[str, Any] | None, versions: Iterable[Version]) -> None:
         findings.compared += 1
         wrong = None if id_ in self._wrong else judge(row, versions)
         if wrong is not None:
@@ -139,9 +153,12 @@ class Campaign:
         missing = [page for page in range(1, pages + 1) if page not in self.flow.receipts]
         assert not missing, f"the flow came to rest without receipts of the pages {missing}"
         acknowledged = self.publisher.sent.acknowledged
-        findings = self.compare(range(len(acknowledged)), acknowledged, range(1, pages + 1))
+        self._compare_due(acknowledged)
+        first, checked = (0, set()) if self._each else (self._keys, self._pages)
+        left = [page for page in range(1, pages + 1) if page not in checked]
+        findings = self.compare(range(first, len(acknowledged)), acknowledged, left)
         findings.merge(self._compare_letters(pages))
-        self._add(AT_THE_END, time.time() - self._begun, 0.0, findings)
+        self._add(Kill(AT_THE_END, time.time() - self._begun, 0.0, False), findings)
 
     def _compare_letters(self, pages: int) -> Findings:
         _again(self._read_letters)()
@@ -164,15 +181,11 @@ class Campaign:
                 self._strays.append(letter["id"])
         self._letter_ends = window.ends
 
-    def _pages_until(self, moment: float) -> list[int]:
-        _again(self.flow.read)()
-        return due(self.flow.receipts, moment, self._checked_pages)
-
-    def _add(self, kind: str, moment: float, heal: float, findings: Findings, *, hung: bool = False) -> None:
-        kill = Kill(kind, moment, heal, hung, findings.compared, dict(findings.counts))
-        self.kills.append(kill)
+    def _add(self, kill: Kill, findings: Findings) -> None:
+        told = replace(kill, compared=findings.compared, counts=dict(findings.counts))
+        self.kills.append(told)
         self.examples += findings.examples
-        for line in (str(kill), *(f"    {example}" for example in findings.examples)):
+        for line in (str(told), *(f"    {example}" for example in findings.examples)):
             self._say(line)
         self._folder.joinpath("kills.md").write_text(self.table())
         self._folder.joinpath("kills.json").write_text(json.dumps(as_json(self.kills), indent=1))

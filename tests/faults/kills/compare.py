@@ -43,29 +43,32 @@ class Findings:
         self.compared += other.compared
 
 
-def judge(row: Mapping[str, Any] | None, versions: Sequence[Version]) -> tuple[str, str] | None:
+def judge(row: Mapping[str, Any] | None, versions: Iterable[Version]) -> tuple[str, str] | None:
     """What is wrong with the row of a key that has these valid records, and in which way; None for nothing.
 
+    versions: the newest first; only as many are taken as are needed, since each takes time to work out.
     Lost: no row, though a record was acknowledged. Stale: it is the row of a record that is older than the newest one
     acknowledged. Mixed: it is the row of none of the records. What was sent and not acknowledged may be there.
     """
-    newest = max((version.event for version in versions if version.acknowledged), default=None)
-    if row is None:
-        return None if newest is None else (LOST, "no row")
-    cells = {column: value for column, value in row.items() if value is not None and column in COLUMNS}
-    same = [version.event for version in versions if version.row == cells]
-    if not same:
-        return MIXED, _nearest(cells, versions)
-    if newest is not None and max(same) < newest:
-        return STALE, f"the record of {max(same)}, the newest is of {newest}"
-    return None
+    cells = {c: value for c, value in row.items() if value is not None and c in COLUMNS} if row is not None else None
+    newest: int | None = None  # of those acknowledged
+    seen = []
+    for version in versions:
+        if version.row == cells:
+            return None if newest is None else (STALE, f"the record of {version.event}, the newest is of {newest}")
+        if newest is None and version.acknowledged:
+            newest = version.event
+            if cells is None:
+                return LOST, "no row"
+        seen.append(version)
+    return None if cells is None else (MIXED, _nearest(cells, seen))
 
 
 def _nearest(cells: Mapping[str, Any], versions: Sequence[Version]) -> str:
     """The cells that differ from the record that has most in common with the row."""
-    found: list[dict[str, tuple[Any, Any]]] = [  # the newest first: of several that are as near, it is told
+    found: list[dict[str, tuple[Any, Any]]] = [
         {c: (cells.get(c), v.row.get(c)) for c in cells.keys() | v.row.keys() if cells.get(c) != v.row.get(c)}
-        for v in sorted(versions, key=lambda version: -version.event)
+        for v in versions
     ]
     return f"(found, wanted) {min(found, key=len)}" if found else "a row of no record"
 

@@ -50,7 +50,7 @@ def campaign(stack: LocalStack, request: pytest.FixtureRequest, say: Callable[[s
     folder = Path(ROOT, ".kills", str(seed))
     folder.mkdir(parents=True, exist_ok=True)
     say(f"\nkills of --faults-seed={seed}; the table is kept in {folder}")
-    made = Campaign(stack, seed, say, folder)
+    made = Campaign(stack, seed, say, folder, each=request.node.get_closest_marker("long") is not None)
     yield made
     if made.kills:
         say(f"\n{made.table()}")

@@ -123,23 +123,23 @@ class Flow:
 
     def versions(
         self, user: User, row: Mapping[str, Any] | None, schema_id: int, before: float = math.inf
-    ) -> list[Version]:
-        """The records of a valid user: one for each receipt of its page, and what the row says beyond the newest one.
+    ) -> Iterator[Version]:
+        """The records of a valid user, the newest first: what the row says beyond the receipts of its page, and those.
 
         before: the receipts that count, in seconds since 1970. A page that is published again comes with a newer event
         time; without a receipt that counts, it may have arrived.
         """
         page, position = divmod(user.index, self.size)
-        receipts = [receipt for receipt in self.receipts.get(page + 1, []) if receipt.at <= before]
+        known = sorted({(r.fetched_at, r.flow_version) for r in self.receipts.get(page + 1, []) if r.at <= before})
         record = partial(record_of, user.json, position=position, source="embedded")
-        known = [record(fetched_at=r.fetched_at, version=r.flow_version) for r in receipts]
-        made = [Version(one["event_time"], True, row_of(one, schema_id)) for one in known]
         if row is not None and row["fetched_at"] is not None:
             claimed = micros(row["fetched_at"].replace(tzinfo=EPOCH.tzinfo))  # in whole milliseconds
-            if claimed // 1000 > max((r.fetched_at // 1000 for r in receipts), default=0):
+            if not known or claimed // 1000 > known[-1][0] // 1000:
                 later = record(fetched_at=claimed, version=str(row["flow_version"]))
-                made.append(Version(later["event_time"], False, row_of(later, schema_id)))
-        return made
+                yield Version(later["event_time"], False, row_of(later, schema_id))
+        for fetched_at, version in reversed(known):
+            received = record(fetched_at=fetched_at, version=version)
+            yield Version(received["event_time"], True, row_of(received, schema_id))
 
 
 def due(receipts: Mapping[int, Sequence[Receipt]], until_: float, checked: set[int]) -> list[int]:

@@ -1,7 +1,7 @@
 """What happened, kill by kill and kind by kind: in words and as JSON."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tests.faults.kills.compare import WRONGS
@@ -20,8 +20,8 @@ class Kill:
     moment: float
     heal: float
     hung: bool
-    compared: int
-    counts: Mapping[str, int]
+    compared: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def right(self) -> bool:
@@ -29,8 +29,9 @@ class Kill:
 
     def __str__(self) -> str:
         wrong = ", ".join(f"{count} {name}" for name, count in self.counts.items() if count) or "nothing wrong"
+        compared = f", {self.compared:,} compared, {wrong}" if self.compared else ""
         healed = f"HUNG for {self.heal:.0f} s" if self.hung else f"healed in {self.heal:.1f} s"
-        return f"{self.moment:6.0f} s  {self.kind}: {healed}, {self.compared:,} compared, {wrong}"
+        return f"{self.moment:6.0f} s  {self.kind}: {healed}{compared}"
 
 
 def render(kills: Sequence[Kill], about: str) -> str:

@@ -4,6 +4,7 @@ import io
 import json
 import struct
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
@@ -107,14 +108,15 @@ class Sent:
     def acknowledge(self, key: int, version: int) -> None:
         self.acknowledged[key] |= 1 << version
 
-    def versions(self, key: int, acknowledged: int) -> list[Version]:
-        """The valid records of a key; none of one that is refused. acknowledged: which of them count, as bits."""
+    def versions(self, key: int, acknowledged: int) -> Iterator[Version]:
+        """The valid records of a key, the newest first; none of one that is refused.
+
+        acknowledged: which of them count, as bits.
+        """
         plan = self.content.plan(key)
         if plan.refused:
-            return []
+            return
         first, schema = self.firsts[key], self.content.schema_id
-        records = {version: self.content.record(key, version, first) for version in plan.order}
-        return [
-            Version(record["event_time"], bool(acknowledged >> version & 1), row_of(record, schema))
-            for version, record in records.items()
-        ]
+        for version in sorted(plan.order, reverse=True):
+            record = self.content.record(key, version, first)
+            yield Version(record["event_time"], bool(acknowledged >> version & 1), row_of(record, schema))

@@ -25,11 +25,11 @@ SCHEMA_ID = 7
 FIRST = 1_790_000_000_000_000  # microseconds
 CONTENT = Content("unit", SCHEMA_ID)
 MADE = [{"id": UUID(int=1), "first_name": name, "phone": name} for name in ("old", "middle", "new")]
-THREE = [Version(event, True, row) for event, row in enumerate(MADE)]
+THREE = [Version(event, True, MADE[event]) for event in (2, 1, 0)]  # the newest first
 
 
 def versions(made: Sent, key: int) -> list[Version]:
-    return made.versions(key, made.acknowledged[key])
+    return list(made.versions(key, made.acknowledged[key]))
 
 
 def sent(count: int) -> Sent:
@@ -62,7 +62,7 @@ def test_a_row_is_held_against_the_records_of_its_key(row: dict[str, Any] | None
 
 
 def test_what_kafka_did_not_acknowledge_may_be_there_or_not() -> None:
-    unanswered = [*THREE[:2], Version(2, False, MADE[2])]
+    unanswered = [Version(2, False, MADE[2]), *THREE[1:]]
     assert judge(MADE[1], unanswered) is None
     assert judge(MADE[2], unanswered) is None
     assert judge(MADE[0], unanswered) == (STALE, "the record of 0, the newest is of 1")
@@ -77,13 +77,13 @@ def test_what_differs_is_told() -> None:
 def test_each_wrong_done_to_a_table_is_counted() -> None:
     """A table as it should be, then a row gone, one from before, and one cell of another version."""
     made = sent(600)
-    table = {key: max(versions(made, key), key=lambda v: v.event).row for key in range(600) if versions(made, key)}
+    table = {key: versions(made, key)[0].row for key in range(600) if versions(made, key)}
     assert not any(judge(row, versions(made, key)) for key, row in table.items())
     several = [key for key in table if len(versions(made, key)) == MOST]
     gone, old, mixed = several[:3]
     del table[gone]
-    table[old] = versions(made, old)[0].row
-    table[mixed] = {**table[mixed], "first_name": versions(made, mixed)[0].row["first_name"]}
+    table[old] = versions(made, old)[-1].row
+    table[mixed] = {**table[mixed], "first_name": versions(made, mixed)[-1].row["first_name"]}
     findings = Findings()
     for key in range(600):
         if known := versions(made, key):
@@ -199,7 +199,7 @@ def flow() -> Flow:
 
 def test_of_a_page_that_came_again_the_newest_counts(flow: Flow) -> None:
     user = next(user for user in flow.users(2) if user.letter is None)
-    old, new = (version.row for version in flow.versions(user, None, SCHEMA_ID))
+    new, old = (version.row for version in flow.versions(user, None, SCHEMA_ID))
 
     def wrong(row: dict[str, Any] | None) -> str | None:
         found = judge(row, flow.versions(user, row, SCHEMA_ID))
