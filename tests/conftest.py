@@ -1,9 +1,13 @@
-"""What all tests share: the marker of each is the name of its folder, and one real stack for those that need one."""
+"""What all tests share: the marker of each is the name of its folder, and one real stack for those that need one.
+
+Long ones have the marker `long` alone.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import subprocess
 import tempfile
@@ -19,10 +23,22 @@ if TYPE_CHECKING:
 _TESTS = Path(__file__).parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    kills = parser.getgroup("kills", "tests/faults/kills")
+    kills.addoption("--minutes", type=float, default=20, help="how long -m long kills at random (20)")
+    kills.addoption("--faults-seed", type=int, help="of the kills, as a run before printed it (random)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.faults_seed is None:
+        config.option.faults_seed = random.SystemRandom().randrange(2**32)
+
+
 @pytest.hookimpl(tryfirst=True)  # before -m selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        item.add_marker(item.path.relative_to(_TESTS).parts[0])
+        if item.get_closest_marker("long") is None:  # or -m faults would take hours
+            item.add_marker(item.path.relative_to(_TESTS).parts[0])
 
 
 @pytest.hookimpl(wrapper=True)

@@ -7,15 +7,17 @@ from typing import Any
 import pytest
 
 import scripts.commands.test as all_tests
+from scripts.bootstrap import ROOT
 from scripts.stack import install
 from scripts.stack.layout import Installed
+from tests import conftest
 from tests.unit.commands.command_line import Pipeline
 
 
 @pytest.fixture
 def pytest_runs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Instead of pytest: `called` gets the arguments of each run, `seeds` its hash seed, `codes` says how it ends."""
-    runs: dict[str, Any] = {"called": [], "seeds": [], "codes": [0, 0]}
+    runs: dict[str, Any] = {"called": [], "seeds": [], "codes": [0, 0, 0]}
 
     def run(command: list[str], env: dict[str, str], **options: Any) -> SimpleNamespace:
         assert command[1:3] == ["-m", "pytest"]
@@ -31,11 +33,29 @@ def pytest_runs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 def test_all_tests_run_those_without_engines_first(pipeline: Pipeline, pytest_runs: dict[str, Any]) -> None:
     assert pipeline("test").code == 0
-    assert pytest_runs["called"] == [["tests/unit", "--cov"], ["tests/engines", "tests/faults", "--exitfirst"]]
+    assert pytest_runs["called"] == [
+        ["tests/unit", "--cov"],
+        ["tests/engines", "tests/faults", "--ignore=tests/faults/kills", "--exitfirst"],
+        ["tests/faults/kills"],
+    ]
 
 
 def test_a_test_has_the_marker_of_its_folder(request: pytest.FixtureRequest) -> None:
     assert [marker.name for marker in request.node.iter_markers()] == ["unit"]
+
+
+def test_long_tests_run_only_when_they_are_asked_for(pytestconfig: pytest.Config) -> None:
+    addopts = " ".join(pytestconfig.getini("addopts"))
+    assert "not long" in addopts
+    added: dict[str, list[str]] = {"quick": [], "long": []}
+
+    def item(name: str) -> Any:
+        marked = (lambda marker: marker) if name == "long" else (lambda marker: None)
+        path = Path(ROOT, "tests", "faults", "test_it.py")
+        return SimpleNamespace(path=path, get_closest_marker=marked, add_marker=added[name].append)
+
+    conftest.pytest_collection_modifyitems([item("quick"), item("long")])
+    assert added == {"quick": ["faults"], "long": []}
 
 
 @pytest.mark.parametrize("given", [None, "", "random"])
@@ -46,13 +66,13 @@ def test_each_run_has_a_hash_seed_of_its_own_and_says_how_to_repeat_it(
     if given is not None:
         monkeypatch.setenv("PYTHONHASHSEED", given)
     shown = pipeline("test")
-    seed, same = pytest_runs["seeds"]
-    assert seed == same
+    seed, *same = pytest_runs["seeds"]
+    assert same == [seed, seed]
     assert 0 <= int(seed) < 2**32
     assert f"PYTHONHASHSEED={seed} pytest tests/unit --cov\n" in shown.err
     pytest_runs["codes"] = [0]
     pipeline("test", "tests/unit")
-    assert pytest_runs["seeds"][2] != seed
+    assert pytest_runs["seeds"][3] != seed
 
 
 def test_a_hash_seed_that_is_given_is_taken(
