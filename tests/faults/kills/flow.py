@@ -11,11 +11,13 @@ from uuid import UUID
 from nifi_flows.connection import NiFi
 from nifi_flows.errors import TransientError
 from nifi_flows.pipeline import USERS
+from nifi_processors.pull_run import run_key, url_digest
 from scripts.deployment import service
 from scripts.observe import pull_run, records, topics
 from scripts.observe.topics import Offsets
 from scripts.source import invalid, people
 from scripts.stack import credentials
+from scripts.stack.engines import source
 from scripts.stack.stack import nifi_of
 from tests.engines import versions as trees
 from tests.engines.conftest import LocalStack, until
@@ -63,7 +65,7 @@ class Flow:
 
     @property
     def origin(self) -> str:
-        return f"embedded/{self.seed}/{self.size}"
+        return run_key("embedded", url_digest(source.address(self.stack.settings)), self.seed, self.size)
 
     def begin(self) -> None:
         """Start the stack with it; returns when the first row is there."""

@@ -55,6 +55,7 @@ PROCESSES: dict[str, Find] = {
     "spark-worker": _engine("spark-worker"),
     "executor": _running("CoarseGrainedExecutorBackend"),
     "driver": _running("org.apache.spark.deploy.SparkSubmit"),
+    "stream": _running("spark_consumer.worker"),
     "consumer": _engine("consumer"),
     "cassandra": _engine("cassandra"),
 }

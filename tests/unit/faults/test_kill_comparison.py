@@ -181,7 +181,7 @@ def test_a_row_as_the_documents_say() -> None:
 
 def test_a_served_user_is_the_record_that_the_flow_publishes() -> None:
     users = list(people.users("unit", range(300)))
-    partitioned = partition(users, Fetch("embedded", "unit", 300, 1, FIRST), "v1", SCHEMA_ID)
+    partitioned = partition(users, Fetch("embedded", "0a1b2c3d", "unit", 300, 1, FIRST), "v1", SCHEMA_ID)
     decode = Decoder(lambda schema_id: USER_SCHEMA).decode
     published = [decode(frame) for _, frame in partitioned.messages]
     expected = [record_of(json.loads(user), FIRST, place, "embedded", "v1") for place, user in enumerate(users)]
