@@ -42,8 +42,10 @@ def sign(byte):
     os.write(int(os.environ["CONSUMER_SIGNS_FD"]), byte)
 
 """
-# As a JVM: it outlives who started it, and says on SIGQUIT what its threads wait for.
+# As a JVM: it outlives who started it, and says on SIGQUIT what its threads wait for. What is run in the background
+# ignores that, and a shell can't undo it for itself.
 _JVM = """
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 jvm = subprocess.Popen(["/bin/sh", "-c", "trap 'echo the threads of the JVM' QUIT; while :; do sleep 0.02; done"])
 Path("jvm.part").write_text(str(jvm.pid))
 os.rename("jvm.part", "jvm")

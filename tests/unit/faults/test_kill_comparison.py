@@ -219,7 +219,7 @@ def test_users_of_the_flow_that_are_invalid_are_known_by_their_letters(flow: Flo
     assert [user.index for user in users] == list(range(10, 20))
     expected = {user.letter for user in users if user.letter is not None}
     assert expected
-    every = [f"embedded/seed/10/2#{position}" for position in range(10)]
+    every = [f"{flow.origin}/2#{position}" for position in range(10)]
     assert {letter for letter in every if flow.refused(letter)} == expected
     assert not flow.refused(next(iter(expected)).replace("seed", "other"))
 
