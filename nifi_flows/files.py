@@ -9,6 +9,8 @@ from pathlib import Path
 
 from nifi_flows.errors import TerminalError
 
+UNFINISHED = ".making-"
+
 
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
@@ -49,12 +51,21 @@ def write_private(path: Path, content: bytes | str) -> None:
     _sync(path.parent)
 
 
-def rename_whole(made: Path, place: Path) -> None:
-    """Give a folder the name that says it is whole, once all in it is on disk. Raises OSError."""
-    for path in (*made.rglob("*"), made):
-        if not path.is_symlink():
-            _sync(path)
-    os.rename(made, place)
+@contextmanager
+def new_folder(place: Path) -> Iterator[Path]:
+    """A folder to be filled, which gets its place once all in it is on disk; of one that fails nothing is left.
+
+    It is made beside its place, in a folder whose name begins with UNFINISHED. Raises OSError.
+    """
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix=UNFINISHED) as beside:
+        made = Path(beside, "made")
+        made.mkdir()
+        yield made
+        for path in (*made.rglob("*"), made):
+            if not path.is_symlink():
+                _sync(path)
+        os.rename(made, place)
     _sync(place.parent)
 
 

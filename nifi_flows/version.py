@@ -21,7 +21,7 @@ from typing import Any
 
 from nifi_flows import bundle, definition
 from nifi_flows.errors import TerminalError
-from nifi_flows.files import rename_whole
+from nifi_flows.files import new_folder
 from nifi_flows.pipeline import FLOWS, Pipeline
 
 _SHORT = 12  # hex digits: enough to tell versions apart, short enough to read in a row
@@ -68,21 +68,17 @@ def make(pipeline: Pipeline, store: Path) -> Version:
     name, code = _names(sources, pipeline.flow)
     version = Version(name, code, store)
     if changed_files(version):
-        with tempfile.TemporaryDirectory(dir=_ensured(version.processors.parent), prefix=".made-") as temporary:
-            fresh = Path(temporary, "processors")
+        with new_folder(version.processors) as fresh:
             bundle.build(fresh, sources)
             (fresh / _MANIFEST).write_text(json.dumps(dict(_digests(fresh))))
             if version.processors.exists():
-                os.rename(version.processors, Path(temporary, "changed"))
-            rename_whole(fresh, version.processors)
+                os.rename(version.processors, fresh.with_name("changed"))
     if not version.folder.is_dir():
-        with tempfile.TemporaryDirectory(dir=store, prefix=".version-") as temporary:
-            fresh = Path(temporary, "made")
-            (fresh / "schemas").mkdir(parents=True)
+        with new_folder(version.folder) as fresh:
+            (fresh / "schemas").mkdir()
             shutil.copy(pipeline.flow, fresh / "flow.json")
             for path in sources.contracts():
                 shutil.copy(path, fresh / "schemas" / path.name)
-            rename_whole(fresh, _ensured(version.folder.parent) / version.name)
     return version
 
 
@@ -195,11 +191,6 @@ def _names(sources: bundle.Sources, flow: Path) -> tuple[str, str]:
     code = bundle.version(sources)
     whole = hashlib.sha256(f"flow {hashlib.sha256(flow.read_bytes()).hexdigest()}\ncode {code}\n".encode()).hexdigest()
     return whole[:_SHORT], code[:_SHORT]
-
-
-def _ensured(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def _digests(folder: Path) -> Iterator[tuple[str, str]]:

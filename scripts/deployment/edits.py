@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from nifi_flows import canonical, canvas
 from nifi_flows.definition import with_values
 from nifi_flows.diff import compare
-from nifi_flows.files import rename_whole
+from nifi_flows.files import new_folder
 from nifi_flows.version import Version
 from scripts.deployment import local_nifi, state
 from scripts.deployment.context import Context
@@ -33,14 +32,10 @@ def save_edit(context: Context, besides: Version | None = None) -> Path | None:
         return None
     if (last := _last_edit(context, edit)) is not None:
         return last
-    context.edits.mkdir(parents=True, exist_ok=True)
     place = context.edits / datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-    with TemporaryDirectory(dir=context.edits, prefix=".") as temporary:
-        fresh = Path(temporary, "made")
-        fresh.mkdir()
+    with new_folder(place) as fresh:
         (fresh / "flow.json").write_text(edit.flow, encoding="utf-8")
         (fresh / "diff.md").write_text(edit.diff, encoding="utf-8")
-        rename_whole(fresh, place)
     return place
 
 

@@ -7,21 +7,19 @@ import platform
 import shutil
 import sys
 import tarfile
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from nifi_flows.errors import TerminalError
-from nifi_flows.files import rename_whole
+from nifi_flows.files import UNFINISHED, new_folder
 from scripts.stack.engines import ARTIFACTS
 from scripts.stack.layout import Artifacts, Installed
 from scripts.stack.lock import Artifact, Lock, load
 
 _LAYOUT = 1  # to be raised with every change of what is made out of the same files
 _MACHINE = ("Linux", "x86_64")  # what the JDKs of the lock run on
-_UNFINISHED = ".making-"
 
 
 def ensure(cache: Path, maven: str) -> Installed:
@@ -77,13 +75,11 @@ def install(lock: Lock, cache: Path) -> Installed:
         root.parent.mkdir(parents=True, exist_ok=True)
         with _alone(root.parent):
             if not root.is_dir():
-                for leftover in root.parent.glob(f"{_UNFINISHED}*"):
+                for leftover in root.parent.glob(f"{UNFINISHED}*"):
                     shutil.rmtree(leftover, ignore_errors=True)
-                with tempfile.TemporaryDirectory(dir=root.parent, prefix=_UNFINISHED) as work:
-                    unfinished = Path(work, "made")
+                with new_folder(root) as unfinished:
                     for artifacts, locked in _roles(lock):
                         artifacts.layout.lay_out([fetch.place(cache, artifact) for artifact in locked], unfinished)
-                    rename_whole(unfinished, root)
     except (OSError, tarfile.TarError, zipfile.BadZipFile) as error:
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise TerminalError(

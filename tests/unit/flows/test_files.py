@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nifi_flows.files import rename_whole, write_private
+from nifi_flows.files import new_folder, write_private
 
 
 def test_a_private_file_replaces_an_open_one_at_once(tmp_path: Path) -> None:
@@ -64,12 +64,19 @@ def test_a_file_is_on_disk_before_it_has_its_name_and_its_name_before_the_caller
 def test_a_folder_is_on_disk_with_all_in_it_before_it_has_its_name(
     tmp_path: Path, steps: list[tuple[str, str]]
 ) -> None:
-    made = tmp_path / "made"
-    (made / "inner").mkdir(parents=True)
-    (made / "inner" / "file").write_text("content")
-    (made / "link").symlink_to("nowhere")
-    rename_whole(made, tmp_path / "place")
+    with new_folder(tmp_path / "place") as made:
+        (made / "inner").mkdir()
+        (made / "inner" / "file").write_text("content")
+        (made / "link").symlink_to("nowhere")
     before, after = steps[:-2], steps[-2:]
     assert sorted(before) == [("fsync", "file"), ("fsync", "inner"), ("fsync", "made")]
     assert after == [("rename", "place"), ("fsync", tmp_path.name)]
     assert (tmp_path / "place" / "inner" / "file").read_text() == "content"
+    assert [path.name for path in tmp_path.iterdir()] == ["place"]
+
+
+def test_of_a_folder_that_fails_nothing_is_left(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="full"), new_folder(tmp_path / "place") as made:
+        (made / "file").write_text("content")
+        raise OSError("full")
+    assert list(tmp_path.iterdir()) == []
