@@ -1,91 +1,124 @@
 """Kafka beside the stream: what its topics hold, and the position, which is kept in the consumer group.
 
 The group has no members. Its committed offsets are what lag tools show; the rest of the position is in their metadata.
+
+Not with librdkafka's admin client, which the rest of this folder's Kafka is asked through: once its broker was away, it
+waits for the group's coordinator for ever, or ends the process by a failed assertion
+(https://github.com/confluentinc/librdkafka/issues/5511).
 """
 
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin import OffsetSpec as _Untyped  # type: ignore[attr-defined]
+from kafka import KafkaAdminClient
+from kafka.admin import OffsetSpec
+from kafka.errors import KafkaError, UnknownTopicOrPartitionError
+from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from spark_consumer.errors import TerminalError, TransientError
+from spark_consumer.errors import ConsumerError, TerminalError, TransientError
 from spark_consumer.position import Position, Span, Topic, noted
 
-OffsetSpec: Any = _Untyped
-_SECONDS = 5.0  # for an answer
+_MILLISECONDS = 5000  # for each step of an answer
 _REMEDY = "see that Kafka runs"
+_UNKNOWN = UnknownTopicOrPartitionError.errno
 
 
 class Broker:
-    """Asks and tells Kafka. Everything raises TransientError when it doesn't answer within some seconds."""
+    """Asks and tells Kafka. Everything raises TransientError when it doesn't answer within some seconds.
+
+    Connects at the first call, and again after one that failed. Threads may share it.
+    """
 
     def __init__(self, brokers: str, group: str) -> None:
         """brokers: host:port, several with commas."""
+        self._brokers = brokers.split(",")
         self._group = group
-        self._admin = AdminClient({"bootstrap.servers": brokers, "client.id": group, "log_level": 0})
+        self._admin: KafkaAdminClient | None = None
+        self._lock = threading.Lock()
 
     def topic(self, name: str) -> Topic:
         """The topic as it is. Raises TerminalError when there is none."""
-        with _asking(f"topic {name}"):
-            try:
-                described = self._admin.describe_topics(TopicCollection([name]), request_timeout=_SECONDS)[name].result(
-                    _SECONDS
-                )
-            except KafkaException as error:
-                if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                    raise TerminalError(f"Kafka has no topic {name}", "./scripts/run makes it") from error
-                raise
-            partitions = [partition.id for partition in described.partitions]
-            first, end = self._offsets(name, partitions, OffsetSpec.earliest()), self._ends(name, partitions)
-            return Topic(name, str(described.topic_id), {p: Span(first[p], end[p]) for p in partitions})
+        with self._asked(f"topic {name}") as admin:
+            [described] = admin.describe_topics([name])
+            if described["error_code"] == _UNKNOWN:
+                raise TerminalError(f"Kafka has no topic {name}", "./scripts/run makes it")
+            partitions = [partition["partition_index"] for partition in described["partitions"]]
+            first = _offsets(admin, name, partitions, OffsetSpec.EARLIEST)
+            end = _offsets(admin, name, partitions, OffsetSpec.LATEST)
+            return Topic(name, str(described["topic_id"]), {p: Span(first[p], end[p]) for p in partitions})
 
     def at(self, topic: Topic, milliseconds: int) -> dict[int, int]:
         """The first offsets of frames that are of this time or later, in milliseconds since 1970; the end without."""
-        with _asking(f"topic {topic.name}"):
-            found = self._offsets(topic.name, topic.spans, OffsetSpec.for_timestamp(milliseconds))
+        with self._asked(f"topic {topic.name}") as admin:
+            found = _offsets(admin, topic.name, topic.spans, milliseconds)
             return {p: found[p] if found[p] >= 0 else span.end for p, span in topic.spans.items()}
 
     def position(self, topic: str) -> Position | None:
         """What is kept of the group's position in the topic; None when there is nothing."""
-        with _asking(f"the offsets of group {self._group}"):
-            asked = [ConsumerGroupTopicPartitions(self._group)]
-            answers = self._admin.list_consumer_group_offsets(asked, request_timeout=_SECONDS)
-            answer = answers[self._group].result(_SECONDS)
-            kept = {
-                found.partition: (found.offset, found.metadata or "")
-                for found in answer.topic_partitions or []
-                if found.topic == topic and found.offset >= 0
+        with self._asked(f"the offsets of group {self._group}") as admin:
+            found: Mapping[Any, Any] = admin.list_group_offsets([self._group])[self._group]
+        return noted(
+            {
+                partition.partition: (kept.offset, kept.metadata or "")
+                for partition, kept in found.items()
+                if partition.topic == topic and kept.offset >= 0
             }
-        return noted(kept)
+        )
 
     def keep(self, topic: str, position: Position) -> None:
         """Keep the position."""
         notes = position.notes()
-        offsets = [TopicPartition(topic, p, offset, metadata=notes[p]) for p, offset in position.done.items()]
-        with _asking(f"to keep the offsets of group {self._group}"):
-            request = [ConsumerGroupTopicPartitions(self._group, offsets)]
-            answers = self._admin.alter_consumer_group_offsets(request, request_timeout=_SECONDS)
-            for told in answers[self._group].result(_SECONDS).topic_partitions or []:
-                if told.error:
-                    raise KafkaException(told.error)
+        offsets = {
+            TopicPartition(topic, partition): OffsetAndMetadata(offset, notes[partition], -1)
+            for partition, offset in position.done.items()
+        }
+        with self._asked(f"to keep the offsets of group {self._group}") as admin:
+            for error in admin.alter_group_offsets(self._group, offsets).values():
+                if error.errno:
+                    raise error()
 
-    def _ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
-        return self._offsets(topic, partitions, OffsetSpec.latest())
+    @contextmanager
+    def _asked(self, what: str) -> Iterator[KafkaAdminClient]:
+        with self._lock:
+            try:
+                self._admin = self._admin or _Admin(bootstrap_servers=self._brokers, client_id=self._group)
+                yield self._admin
+            except ConsumerError:
+                raise
+            except (KafkaError, OSError) as error:
+                self.close()
+                raise TransientError(f"Kafka, asked for {what}: {type(error).__name__}: {error}", _REMEDY) from error
 
-    def _offsets(self, topic: str, partitions: Iterable[int], which: Any) -> dict[int, int]:
-        asked = {TopicPartition(topic, partition): which for partition in partitions}
-        answers = self._admin.list_offsets(asked, request_timeout=_SECONDS)
-        return {at.partition: int(answer.result(_SECONDS).offset) for at, answer in answers.items()}
+    def close(self) -> None:
+        if self._admin is not None:
+            self._admin.close()
+            self._admin = None
 
 
-@contextmanager
-def _asking(what: str) -> Iterator[None]:
-    try:
-        yield
-    except KafkaException as error:
-        raise TransientError(f"Kafka, asked for {what}: {error.args[0].str()}", _REMEDY) from error
-    except TimeoutError as error:
-        raise TransientError(f"Kafka, asked for {what}, does not answer within {_SECONDS:g} s", _REMEDY) from error
+class _Admin(KafkaAdminClient):  # type: ignore[misc]  # it has no types
+    """Gives up soon, and leaves no thread behind when it cannot connect, as KafkaAdminClient does at each attempt."""
+
+    DEFAULT_CONFIG: ClassVar[dict[str, Any]] = {
+        **KafkaAdminClient.DEFAULT_CONFIG,
+        "bootstrap_timeout_ms": _MILLISECONDS,
+        "request_timeout_ms": _MILLISECONDS,
+        # of the connections beneath; the client hands them on and doesn't list them
+        "socket_connection_setup_timeout_ms": _MILLISECONDS,
+        "socket_connection_setup_timeout_max_ms": _MILLISECONDS,
+    }
+
+    def __init__(self, **options: Any) -> None:
+        try:
+            super().__init__(**options)
+        except Exception:
+            if hasattr(self, "_net"):  # and with it a running thread
+                self._closed = False  # close() takes a client that never connected for closed
+                self.close()
+            raise
+
+
+def _offsets(admin: KafkaAdminClient, topic: str, partitions: Iterable[int], which: Any) -> dict[int, int]:
+    asked = {TopicPartition(topic, partition): which for partition in partitions}
+    return {found.partition: at.offset for found, at in admin.list_partition_offsets(asked).items()}

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
+from spark_consumer.errors import TransientError
 from spark_consumer.names import TableName
 from spark_consumer.safety import Starts
 
@@ -13,30 +15,54 @@ _SECONDS = 5  # for an answer
 
 
 def live_columns(spark: SparkSession, table: TableName) -> dict[str, str]:
-    """column -> CQL type of the table as it is; empty if there is none."""
+    """column -> CQL type of the table as it is; empty if there is none.
+
+    Asks Cassandra itself: what its driver knows of the schema may be missing or old.
+    """
+    gateway: Any = spark._sc._gateway
+    names = gateway.new_array(gateway.jvm.Object, 2)
+    names[0], names[1] = table.keyspace, table.table
+    statement = _statement(
+        spark, "SELECT column_name, type FROM system_schema.columns WHERE keyspace_name = ? AND table_name = ?", names
+    )
     with _session(spark) as session:
-        keyspace = session.getMetadata().getKeyspace(table.keyspace)
-        found = keyspace.get().getTable(table.table) if keyspace.isPresent() else keyspace
-        columns = found.get().getColumns().values() if found.isPresent() else []
-        return {column.getName().asInternal(): column.getType().asCql(False, False) for column in columns}  # noqa: FBT003 - Java
+        return {name.decode(): cql.decode() for name, cql in _rows(spark, session, statement, 2)}
 
 
 def starts(spark: SparkSession) -> Starts:
     """Each node's id and the number of its start, which Cassandra counts for its gossip: seconds since 1970.
 
-    Raises what the driver raises when one of them does not answer within some seconds.
+    None for a node that does not answer within some seconds. Raises TransientError when none does, and what the driver
+    raises when it has no session.
     """
-    jvm: Any = spark._jvm
-    statement = jvm.com.datastax.oss.driver.api.core.cql.SimpleStatement.newInstance(
-        "SELECT gossip_generation FROM system.local"
-    ).setTimeout(jvm.java.time.Duration.ofSeconds(_SECONDS))
-    as_hex = jvm.com.datastax.oss.protocol.internal.util.Bytes.toHexString
-    found = {}
+    statement = _statement(spark, "SELECT gossip_generation FROM system.local")
+    found: dict[str, int | None] = {}
     with _session(spark) as session:
         for node in session.getMetadata().getNodes().values():
-            # py4j doesn't find what an interface does by default: one(), getInt(0)
-            row = session.execute(statement.setNode(node)).iterator().next()
-            found[node.getHostId().toString()] = int(as_hex(row.getBytesUnsafe(0)), 16)
+            try:
+                [(start,)] = _rows(spark, session, statement.setNode(node), 1)
+            except Py4JJavaError:
+                found[str(node.getEndPoint())] = None
+            else:
+                found[node.getHostId().toString()] = int.from_bytes(start)
+    if not any(found.values()):
+        raise TransientError("no node of Cassandra answers", "see that Cassandra runs")
+    return found
+
+
+def _statement(spark: SparkSession, cql: str, *values: Any) -> Any:
+    jvm: Any = spark._jvm
+    made = jvm.com.datastax.oss.driver.api.core.cql.SimpleStatement.newInstance(cql, *values)
+    return made.setTimeout(jvm.java.time.Duration.ofSeconds(_SECONDS))
+
+
+def _rows(spark: SparkSession, session: Any, statement: Any, columns: int) -> list[list[bytes]]:
+    """The answer's cells as Cassandra sends them; py4j doesn't find what an interface does by default, as getString."""
+    as_bytes = spark._jvm.com.datastax.oss.protocol.internal.util.Bytes.getArray  # type: ignore[union-attr]
+    rows, found = session.execute(statement).iterator(), []
+    while rows.hasNext():
+        row = rows.next()
+        found.append([bytes(as_bytes(row.getBytesUnsafe(column))) for column in range(columns)])
     return found
 
 

@@ -67,36 +67,50 @@ class DeadLetterTopic:
 
         Raises TransientError when one may not have arrived.
         """
+        producer = Producer(self._options({"enable.idempotence": True, "message.max.bytes": _LONGEST, **_DENSE}))
+        try:
+            count, too_long = self._published(producer, letters, cut=True)
+            self._published(producer, ((key, shortened(value)) for key, value in too_long), cut=False)
+        finally:
+            producer.purge()  # what is left after a failure must not arrive beside the next attempt
+            producer.flush(1)
+        return count
+
+    def _published(self, producer: Producer, letters: Iterable[Letter], *, cut: bool) -> tuple[int, list[Letter]]:
+        """How many were sent, and those among them that were too long. cut: whether those may be."""
         refused: list[KafkaError] = []
         too_long: list[Letter] = []
-        count = 0
 
         def acknowledged(error: KafkaError | None, message: Message) -> None:
             if error is None:
                 return
-            if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            if cut and error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
                 too_long.append((message.key() or b"", message.value() or b""))
             else:
                 refused.append(error)
 
-        producer = Producer(self._options({"enable.idempotence": True, "message.max.bytes": _LONGEST, **_DENSE}))
+        count = 0
         for key, value in letters:
             self._send(producer, key, value, acknowledged)
             count += 1
         left = producer.flush(_SECONDS)
-        for key, value in too_long:
-            self._send(producer, key, shortened(value), acknowledged)
-        left += producer.flush(_SECONDS) if too_long else 0
         if refused or left:
             why = refused[0].str() if refused else f"no answer within {_SECONDS:g} s"
             raise TransientError(f"Kafka has not taken {len(refused) or left} dead letters: {why}", _REMEDY)
-        return count
+        return count, too_long
 
     def keys(self, start: Offsets, end: Offsets) -> set[bytes]:
         """The keys of the letters between these offsets. Raises TransientError when Kafka doesn't give them."""
         left = {p: offset for p, offset in end.items() if offset > start.get(p, 0)}
         consumer = Consumer(
-            self._options({"group.id": "unused", "enable.auto.commit": False, "enable.partition.eof": True})
+            self._options(
+                {
+                    "group.id": "unused",
+                    "enable.auto.commit": False,
+                    "enable.partition.eof": True,
+                    "auto.offset.reset": "earliest",  # where the first of them were removed meanwhile
+                }
+            )
         )
         found: set[bytes] = set()
         try:

@@ -28,7 +28,7 @@ class Stream:
     """What is known of one process of the stream, all in seconds of one clock, None for what has not been.
 
     begun: it was started. first, last: commits, or words that all is read. failed: it said so, or fell silent for good.
-    told: to end.
+    told: to end. forced: it was ended, since it was overdue.
     """
 
     begun: float
@@ -36,6 +36,7 @@ class Stream:
     last: float | None = None
     failed: float | None = None
     told: float | None = None
+    forced: bool = False
 
     def heard(self, signs: bytes, now: float) -> Stream:
         """With these signs of life; unknown ones mean nothing."""

@@ -17,34 +17,40 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 
 from spark_consumer import processes
 from spark_consumer.liveness import Clock, Stream, pause
 
 _log = logging.getLogger("spark_consumer")
-_COMMAND = [sys.executable, "-m", "spark_consumer.worker"]
+_COMMAND = (sys.executable, "-m", "spark_consumer.worker")
 _LOOK = 1.0  # seconds from one look at the stream to the next, at most
+_HALVINGS = 14  # at most: a batch then is as short as one frame
 _ORPHANS = 5.0  # seconds that the JVM of a stream which has ended may take to end, too
-_MUST_ACT = 2  # the exit code by which the stream says that a restart won't help
+_MUST_ACT, _TOO_LONG = 2, 3  # the exit codes by which the stream says that a restart won't help, or shorter batches may
 
 
 def main() -> int:
     """Runs the stream until a signal ends it or somebody must act; returns the exit code."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     processes.adopt_orphans()
-    failures = 0
+    failures = halvings = 0
     with _signals() as asked:
         while True:
-            stream, code = _run(asked)
+            stream, code = _run(asked, halvings)
             if asked.to_stop:
                 return 0
             if code == _MUST_ACT:
                 _log.warning("the stream is not started again, since that won't help: see the error above")
                 return _MUST_ACT
-            failures = 1 if stream.steady else failures + 1
+            if stream.steady:
+                failures = halvings = 0
+            failures += 1
             _log.warning("the stream %s; it is started again in %g s", _how(code), pause(failures))
+            if code == _TOO_LONG or stream.forced:
+                halvings = min(halvings + 1, _HALVINGS)
+                _log.warning("its batches are as long as set, halved %d times, until it ends the next time", halvings)
             if asked.wait(pause(failures)):
                 return 0
 
@@ -86,13 +92,16 @@ def _signals() -> Iterator[_Asked]:
     yield asked
 
 
-def _run(asked: _Asked) -> tuple[Stream, int]:
-    """Run one process of the stream to its end; returns what was known of it, and its exit code."""
+def _run(asked: _Asked, halvings: int) -> tuple[Stream, int]:
+    """Run one process of the stream to its end; returns what was known of it, and its exit code.
+
+    halvings: how often its batches are half as long as set.
+    """
     signs, given = os.pipe()
     os.set_blocking(signs, False)
     try:
         process = subprocess.Popen(
-            _COMMAND,
+            [*_COMMAND, str(halvings)],
             env={**os.environ, "CONSUMER_SIGNS_FD": str(given), "PYTHONFAULTHANDLER": "1"},
             pass_fds=[given],
             preexec_fn=processes.end_with_parent,
@@ -117,6 +126,9 @@ def _end_orphans() -> None:
     while left := processes.descendants(os.getpid()):
         if time.monotonic() > deadline:
             processes.kill(left)
+        if time.monotonic() > deadline + _ORPHANS:  # the kernel holds it: the next one does without its memory
+            _log.warning("processes %s of the stream don't end", left)
+            break
         time.sleep(0.05)
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
@@ -140,6 +152,7 @@ def _watch(process: subprocess.Popen[bytes], signs: int, asked: _Asked) -> Strea
             process.terminate()
             processes.go_on(processes.descendants(os.getpid()))
         if (why := stream.overdue(now)) and process.poll() is None:
+            stream = replace(stream, forced=True)
             _log.warning("the stream %s: it is ended by force; what its threads wait for follows", why)
             family = processes.descendants(os.getpid())
             processes.dump(family)

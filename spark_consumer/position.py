@@ -34,35 +34,54 @@ class Topic:
 
 
 @dataclass(frozen=True)
+class Sending:
+    """Dead letters that may be out already, although their frames don't count as swept yet.
+
+    since: where the dead letter topic ended before the first of them was sent. until: they are of frames before it.
+    """
+
+    since: Offsets
+    until: Offsets
+
+    def extended(self, until: Offsets) -> "Sending":
+        """With letters of frames up to there, too."""
+        return Sending(self.since, {p: max(end, self.until.get(p, 0)) for p, end in {**self.until, **until}.items()})
+
+    def ended(self, swept: Offsets) -> bool:
+        """Whether all of their frames count as swept."""
+        return all(swept.get(partition, 0) >= end for partition, end in self.until.items())
+
+
+@dataclass(frozen=True)
 class Position:
     """How far the consumer is, in three senses, each by partition.
 
     topic_id: of the topic that the offsets are of; empty where nobody noted it. done: the rows before it are
     acknowledged by Cassandra. safe: and it lived on for long enough to have them on its disk. swept: the frames before
-    it that are no rows are dead letters. letters: the ends of the dead letter topic before those of the sweep under way
-    were sent; None when none is under way.
+    it that are no rows are dead letters. sending: those that are being made; None when there are none. A partition that
+    one of them lacks is at its beginning there.
     """
 
     topic_id: str
     done: Offsets
     safe: Offsets
     swept: Offsets
-    letters: Offsets | None = None
+    sending: Sending | None = None
 
     def notes(self) -> dict[int, str]:
         """What is noted beside `done` for each partition, in the metadata of its committed offset."""
-        letters = None if self.letters is None else {str(p): offset for p, offset in self.letters.items()}
+        sending = {} if self.sending is None else {"since": self.sending.since, "until": self.sending.until}
         return {
             partition: json.dumps(
                 {
                     "topic": self.topic_id,
-                    "safe": self.safe.get(partition, done),
-                    "swept": self.swept.get(partition, done),
-                    **({} if letters is None else {"letters": letters}),
+                    "safe": self.safe.get(partition, 0),
+                    "swept": self.swept.get(partition, 0),
+                    **sending,
                 },
                 separators=(",", ":"),
             )
-            for partition, done in self.done.items()
+            for partition in self.done
         }
 
 
@@ -82,13 +101,12 @@ def noted(committed: Mapping[int, tuple[int, str]]) -> Position | None:
         }
 
     ids = {note["topic"] for note in notes.values() if isinstance(note.get("topic"), str)}
-    letters = next((note["letters"] for note in notes.values() if isinstance(note.get("letters"), dict)), None)
     return Position(
         topic_id=ids.pop() if len(ids) == 1 else "",
         done=done,
         safe=of("safe"),
         swept={p: _number(notes[p].get("swept"), offset) for p, offset in done.items()},
-        letters=None if letters is None else {int(p): _number(offset, 0) for p, offset in letters.items()},
+        sending=next((sending for note in notes.values() if (sending := _sending(note))), None),
     )
 
 
@@ -98,23 +116,21 @@ def resumed(position: Position | None, topic: Topic) -> Position:
     Its three offsets are equal but for `swept`, which may be further: no frame before it becomes a dead letter twice.
     Raises TerminalError when frames are gone that were not read, or the topic is another one than before.
     """
-    if position is None:
-        first = {partition: span.first for partition, span in topic.spans.items()}
-        return Position(topic.id, first, first, first)
-    check_topic(position, topic)
+    known = position or Position(topic.id, {}, {}, {})
+    check_topic(known, topic)
     start, swept = {}, {}
     for partition, span in topic.spans.items():
-        done = position.done.get(partition, span.first)
-        settled = position.swept.get(partition, done)
-        if span.first > min(done, settled):
+        safe, settled = known.safe.get(partition, 0), known.swept.get(partition, 0)
+        read = min(known.done.get(partition, 0), settled)
+        if span.first > read:
             raise TerminalError(
                 f"topic {topic.name} begins at offset {span.first} of partition {partition}, and was read up to "
-                f"{min(done, settled)}: {span.first - min(done, settled)} frames were removed unread",
+                f"{read}: {span.first - read} frames were removed unread",
                 _RESET,
             )
-        start[partition] = max(span.first, min(position.safe.get(partition, done), settled, span.end))
+        start[partition] = max(span.first, min(safe, settled, span.end))
         swept[partition] = max(start[partition], min(settled, span.end))
-    return Position(topic.id, start, start, swept, position.letters)
+    return Position(topic.id, start, start, swept, known.sending)
 
 
 def check_topic(position: Position, topic: Topic) -> None:
@@ -130,7 +146,7 @@ def reset(position: Position | None, topic: Topic, offsets: Offsets) -> Position
     """The position at other offsets. Frames of the same topic that were swept stay so."""
     known = position if position and position.topic_id in ("", topic.id) else None
     swept = {p: max(offset, known.swept.get(p, 0) if known else 0) for p, offset in offsets.items()}
-    return Position(topic.id, offsets, offsets, swept)
+    return Position(topic.id, offsets, offsets, swept, known.sending if known else None)
 
 
 def frames(start: Offsets, end: Offsets) -> int:
@@ -144,6 +160,17 @@ def _parsed(text: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _sending(note: Mapping[str, Any]) -> Sending | None:
+    since, until = (_offsets(note.get(name)) for name in ("since", "until"))
+    return None if since is None or until is None else Sending(since, until)
+
+
+def _offsets(found: Any) -> dict[int, int] | None:
+    if not isinstance(found, dict) or not all(key.isdecimal() for key in found):
+        return None
+    return {int(partition): _number(offset, 0) for partition, offset in found.items()}
 
 
 def _number(found: Any, otherwise: int) -> int:

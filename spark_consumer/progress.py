@@ -58,7 +58,7 @@ class Batches:
         end = _offsets(source["endOffset"], self._topic)
         start = _offsets(source["startOffset"], self._topic) or self._start
         seen = progress.get("observedMetrics", {}).get(SEEN)
-        batch = Batch(start, end, seen["refused"], seen["unknown"]) if seen else Batch(start, end, refused=1)
+        batch = Batch(start, end, seen["refused"], seen["unknown"]) if seen else Batch(start, end, refused=1, unknown=1)
         took = progress["durationMs"]
         _log.info(
             "batch %d: %s frames, %.0f/s, times in ms %s",

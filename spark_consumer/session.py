@@ -70,9 +70,11 @@ def create_spark_connection(settings: ConsumerSettings | None = None) -> SparkSe
 
 @contextmanager
 def spark_errors() -> Iterator[None]:
-    """Whatever Spark or the connector raises becomes a TransientError."""
+    """Whatever Spark or the connector raises becomes a TransientError, and so does the end of their JVM."""
     try:
         yield
     except (PySparkException, Py4JError) as error:
         text = error.java_exception.toString() if isinstance(error, Py4JJavaError) else str(error)
         raise TransientError(f"spark: {first_line(text)}", "see the log above") from error
+    except OSError as error:
+        raise TransientError(f"spark: its driver does not answer: {error}", "see the log above") from error

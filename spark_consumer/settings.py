@@ -19,7 +19,8 @@ class ConsumerSettings(BaseSettings):
     registry_url: str
     """root of the Confluent API, without a trailing slash, such as http://127.0.0.1:8081/apis/ccompat/v7"""
     checkpoint_dir: str
-    """directory or URI that driver and executors share, for what Spark notes of a stream; emptied at each start"""
+    """directory or URI that driver and executors share, for what Spark notes of a stream; the folder in it that has the
+    name of the group is emptied at each start"""
 
     topic: str = users.TOPIC
     """whose frames become rows; its schemas are registered under `<topic>-value`"""
@@ -32,9 +33,10 @@ class ConsumerSettings(BaseSettings):
 
     trigger_seconds: Annotated[float, Field(ge=0)] = 0.2
     """How often to look for new frames; a batch that takes longer is followed by the next one at once"""
-    safe_seconds: Annotated[float, Field(gt=0)] = 15
-    """How long a node of Cassandra must live on after it acknowledged rows, for them to be on its disk: more than the
-    commitlog_sync_period of its cassandra.yaml, ten seconds by default. Every start reads again what is younger"""
+    safe_seconds: Annotated[float, Field(gt=0)] = 25
+    """How long a node of Cassandra must live on after it acknowledged rows, for them to be on its disk: the
+    commitlog_sync_period of its cassandra.yaml, ten seconds by default, and the time that its disk may take; after one
+    and a half periods it acknowledges nothing more. Every start reads again what is younger"""
     max_offsets_per_trigger: Annotated[int, Field(gt=0)] = 20_000
     batch_bytes: Annotated[int, Field(gt=0)] = 3_500
     """Bytes of values in one Cassandra batch. Cassandra adds some for each cell, also for one that is deleted, before

@@ -40,7 +40,7 @@ def start(
         .writeStream.queryName(settings.group)
         .format(_CASSANDRA)
         .options(keyspace=table.keyspace, table=table.table, writetime="write_micros")
-        .option("checkpointLocation", _fresh(spark, settings.checkpoint_dir))
+        .option("checkpointLocation", _fresh(spark, f"{settings.checkpoint_dir}/{settings.group}"))
         .trigger(processingTime=f"{settings.trigger_seconds} seconds")
         .outputMode("append")
         .start()

@@ -1,7 +1,7 @@
 """The stream from one start to its end, and what goes on beside it.
 
-Beside it, its position is kept in Kafka, its refused frames are swept, and Cassandra is asked whether it was started
-again. All of that is decided in one thread; what may take long is done in two others.
+Its position is kept in Kafka, its refused frames are swept, and Cassandra is asked whether it was started again. All of
+that is decided in one thread; what may take long is done in two others.
 """
 
 import logging
@@ -16,9 +16,10 @@ from pyspark.sql.streaming.query import StreamingQuery
 from spark_consumer import cluster, stream
 from spark_consumer.beside import Beside, Hung
 from spark_consumer.broker import Broker
-from spark_consumer.errors import TransientError, first_line
+from spark_consumer.errors import ConsumerError, TransientError, first_line
+from spark_consumer.liveness import STEADY
 from spark_consumer.names import TableName
-from spark_consumer.position import Offsets, Position, Topic, check_topic, resumed
+from spark_consumer.position import Offsets, Position, Sending, Topic, check_topic, resumed
 from spark_consumer.progress import Batches
 from spark_consumer.registry import WriterSchemas
 from spark_consumer.safety import Restarted, Safety, Starts
@@ -41,21 +42,22 @@ Sign = Callable[[bytes], None]
 
 @dataclass(frozen=True)
 class Context:
-    """What every start of the stream works with. letter_id: of the dead letter schema.
+    """What every start of the stream works with.
 
-    sign: told b"c" when a batch is committed, b"i" when there is nothing to do but wait.
+    sign: told b"c" when a batch is committed, b"i" when there is nothing to do but wait. sweeping: outlives a start,
+    since two sweeps at once would not see each other's letters.
     """
 
     spark: SparkSession
     settings: ConsumerSettings
     broker: Broker
     writers: WriterSchemas
-    letter_id: int
     sign: Sign
+    sweeping: Beside[bool]
 
 
 class Again(Exception):
-    """Raised when the stream is to be started again at once, from where it is safe. Its text says why."""
+    """Raised when the stream is to be started again from where it is safe. Its text says why."""
 
 
 class StreamFailed(TransientError):
@@ -82,14 +84,16 @@ class Streaming:
         settings = context.settings
         self.position = resumed(position, context.broker.topic(settings.topic))
         """how far it is now"""
-        self.batches = 0
-        """how many it has committed"""
+        self._first: float | None = None
+        self._last = 0.0
         with spark_errors():
             table = TableName(settings.keyspace, settings.table)
             check_table(table, cluster.live_columns(context.spark, table))
-            self._safety = Safety(settings.safe_seconds, cluster.starts(context.spark), self.position.safe)
-            self._unsettled = Unsettled(self.position.swept)
-            self._keep(time.monotonic())
+            at, starts = time.monotonic(), cluster.starts(context.spark)
+            answered = {node: start for node, start in starts.items() if start is not None}
+            self._safety = Safety(settings.safe_seconds, answered, self.position.safe, at)
+            self._unsettled = Unsettled(self.position.swept, settings.max_offsets_per_trigger)
+            self._keep(self.position)
             self._writers = dict(context.writers())
             self._ended = Batches(settings.topic, self.position.done)
         try:
@@ -98,7 +102,6 @@ class Streaming:
         except TransientError as error:
             raise StreamFailed(f"the stream does not start: {error}") from error
         self._looking: Beside[_Look] = Beside("look")
-        self._sweeping: Beside[bool] = Beside("sweep")
         _log.info("started at %s", dict(self.position.done))
 
     def watch(self, stop: threading.Event) -> None:
@@ -109,25 +112,32 @@ class Streaming:
         try:
             with spark_errors():
                 while self._query.isActive and not stop.wait(_LOOK):
-                    self._step(time.monotonic())
+                    self._step()
                 if not stop.is_set():
                     raise StreamFailed(f"the stream failed: {first_line(str(self._query.exception()))}")
         finally:
             self._end()
 
-    def _step(self, now: float) -> None:
-        self._take_batches(now)
-        self._take_look(now)
+    @property
+    def steady(self) -> bool:
+        """Whether it has done well for so long that earlier failures no longer count."""
+        return self._first is not None and self._last - self._first >= STEADY
+
+    def _step(self) -> None:
+        self._take_batches()
+        self._take_look()
         self._take_sweep()
-        self.position = replace(self.position, safe=self._safety.safe, swept=self._unsettled.swept)
+        self._update_position()
+        now = time.monotonic()
         self._keep_in_time(now)
         self._begin_sweep(now)
         if self._looking.free(now):
             self._looking.begin(self._look, not_before=now + _ASK)
 
-    def _take_batches(self, now: float) -> None:
-        for batch in self._ended.ended(self._query):
-            self.batches += 1
+    def _take_batches(self) -> None:
+        batches, now = self._ended.ended(self._query), time.monotonic()
+        for batch in batches:
+            self._first, self._last = self._first or now, now
             self._safety = self._safety.written(now, batch.end)
             try:
                 self._unsettled = self._unsettled.with_batch(batch)
@@ -149,78 +159,96 @@ class Streaming:
             _log.debug("%s", error)
         return _Look(at, starts, topic)
 
-    def _take_look(self, now: float) -> None:
+    def _take_look(self) -> None:
         look = self._looking.result()
-        if look is not None and look.starts is not None:
+        if look is None:
+            return
+        if look.starts is not None:
             try:
                 self._safety = self._safety.asked(look.at, look.starts)
             except Restarted as error:
                 raise Again(str(error)) from error
-        if look is not None and look.topic is not None:
+        if look.topic is not None:
             check_topic(self.position, look.topic)
-            if look.topic.ends == dict(self.position.done):
-                self._context.sign(b"i")
+        if look.starts is None or look.topic is None or look.topic.ends == dict(self.position.done):
+            self._context.sign(b"i")
 
     def _begin_sweep(self, now: float) -> None:
         """Have the frames that the stream left out made dead letters, a span at a time."""
-        batch = self._unsettled.due
-        if batch is None or not self._sweeping.free(now):
+        batch, sweeping = self._unsettled.due, self._context.sweeping
+        if batch is None or not sweeping.free(now):
             return
         try:
             ends = self._context.broker.topic(self._context.settings.dead_letter_topic).ends
-            before = self.position.letters
-            if before is None:
-                # written down first, so that whoever comes after a crash finds the letters that are out already
-                self.position = replace(self.position, letters=ends)
-                self._keep(now)
-        except TransientError as error:
-            _log.warning("frames refused are not dead letters yet: %s", error)
-            self._sweeping.not_before = now + _AGAIN
+            # written down first, so that whoever comes after a crash finds the letters that are out already
+            before = self.position.sending
+            sending = before.extended(batch.end) if before else Sending(ends, batch.end)
+            if sending != before:
+                self._keep(replace(self.position, sending=sending))
+        except ConsumerError as error:
+            self._not_swept(error)
             return
+        self.position = replace(self.position, sending=sending)
         self._unsettled = self._unsettled.sweeping()
-        sent = None if before is None else (before, ends)
-        self._sweeping.begin(lambda: self._sweep(batch, sent), not_before=now + _LOOK)
+        sent = (before.since, ends) if before else None
+        sweeping.begin(lambda: self._sweep(batch, sent), not_before=now + _LOOK)
 
     def _sweep(self, batch: Batch, sent: tuple[Offsets, Offsets] | None) -> bool:
         """In a thread of its own."""
         context = self._context
-        with spark_errors():
-            if batch.unknown and context.writers.refresh():
+        if batch.unknown:
+            context.writers.refresh()
+            if dict(context.writers()) != self._writers:
                 raise Again("a schema was registered since")
-            sweep(context.spark, context.settings, batch, self._writers, context.letter_id, sent)
+        with spark_errors():
+            sweep(context.spark, context.settings, batch, self._writers, sent)
         return True
 
     def _take_sweep(self) -> None:
         try:
-            if self._sweeping.result():
-                self._unsettled = self._unsettled.settled()
-                self.position = replace(self.position, letters=None)
-        except TransientError as error:
-            _log.warning("frames refused are not dead letters yet: %s", error)
-            self._sweeping.not_before = time.monotonic() + _AGAIN
+            swept = self._context.sweeping.result()
+        except ConsumerError as error:
+            if isinstance(error, Hung):
+                raise
+            self._not_swept(error)
+            return
+        if swept and self._unsettled.swept_now:  # one of an earlier start is looked at again by this one
+            self._unsettled = self._unsettled.settled()
+
+    def _not_swept(self, error: ConsumerError) -> None:
+        """Good rows go on meanwhile, whatever it is."""
+        _log.warning("frames refused are not dead letters yet: %s", error)
+        self._context.sweeping.not_before = time.monotonic() + _AGAIN
+
+    def _update_position(self) -> None:
+        position = replace(self.position, safe=self._safety.safe, swept=self._unsettled.swept)
+        if position.sending and position.sending.ended(position.swept):
+            position = replace(position, sending=None)
+        self.position = position
 
     def _keep_in_time(self, now: float) -> None:
         moved = self.position != self._kept
         if now < self._keep_at or not (moved or now >= self._kept_at + _KEEP_ANYWAY):
             return
         try:
-            self._keep(now)
+            self._keep(self.position)
         except TransientError as error:
             self._keep_at = now + _AGAIN
             _log.warning("the position is not kept yet: %s", error)
 
-    def _keep(self, now: float) -> None:
-        self._context.broker.keep(self._context.settings.topic, self.position)
-        self._kept, self._kept_at, self._keep_at = self.position, now, now + _KEEP
+    def _keep(self, position: Position) -> None:
+        self._context.broker.keep(self._context.settings.topic, position)
+        now = time.monotonic()
+        self._kept, self._kept_at, self._keep_at = position, now, now + _KEEP
 
     def _end(self) -> None:
         try:
             with spark_errors():
                 self._query.stop()
-                self._take_batches(time.monotonic())  # what it committed on its way out
+                self._take_batches()  # what it committed on its way out
         except TransientError as error:
             raise Hung(f"the stream does not stop: {error}") from error
-        self._sweeping.wait(_LAST)
+        self._context.sweeping.wait(_LAST)
         self._take_sweep()
-        self.position = replace(self.position, safe=self._safety.safe, swept=self._unsettled.swept)
-        self._keep(time.monotonic())
+        self._update_position()
+        self._keep(self.position)

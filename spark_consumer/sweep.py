@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 
 from pyspark.sql import SparkSession
 
-from spark_consumer.contract import USER_SCHEMA
+from spark_consumer.contract import DEAD_LETTER_SCHEMA, USER_SCHEMA
 from spark_consumer.dead_letters import DeadLetterTopic, Letter, dead_letters
 from spark_consumer.decode import decoded
+from spark_consumer.names import subject
 from spark_consumer.position import Offsets
+from spark_consumer.registry import registered_id
 from spark_consumer.settings import ConsumerSettings
 from spark_consumer.unsettled import Batch
 
@@ -21,15 +23,15 @@ def sweep(
     settings: ConsumerSettings,
     batch: Batch,
     writers: Mapping[int, str],
-    letter_id: int,
     sent: tuple[Offsets, Offsets] | None,
 ) -> int:
     """Publish a letter for each frame of the batch that the stream refused; returns how many, all acknowledged.
 
-    writers: those that the stream decoded it with. letter_id: of the dead letter schema. sent: the span of the dead
-    letter topic in which letters of an earlier attempt may be: those are not sent again. Raises TransientError, and
-    what Spark raises.
+    writers: those that the stream decoded it with. sent: the span of the dead letter topic in which letters of an
+    earlier attempt may be: those are not sent again. Raises TransientError when Kafka or the registry is away,
+    TerminalError when the schema of dead letters isn't registered, and what Spark raises.
     """
+    letter_id = registered_id(settings.registry_url, subject(settings.dead_letter_topic), DEAD_LETTER_SCHEMA)
     topic = DeadLetterTopic(settings.kafka_brokers, settings.dead_letter_topic)
     known = topic.keys(*sent) if sent else set()
     count = topic.publish(

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field, replace
 
 from spark_consumer.position import Offsets, frames
 
-_SWEEP = 100_000  # frames in one sweep; they are decoded again
-
 
 @dataclass(frozen=True)
 class Batch:
@@ -28,12 +26,14 @@ class Unobserved(Exception):
 
 @dataclass(frozen=True)
 class Unsettled:
-    """swept: up to where every frame is a row or a dead letter. pending: batches from there on, in their order.
+    """swept: up to where every frame is a row or a dead letter. most: frames in one sweep, which decodes them again.
 
-    swept_now: whether the first of them is being swept, and so is not to change.
+    pending: batches from there on, in their order. swept_now: whether the first of them is being swept, and so is not
+    to change.
     """
 
     swept: Offsets
+    most: int
     pending: Sequence[Batch] = field(default_factory=tuple)
     swept_now: bool = False
 
@@ -52,7 +52,7 @@ class Unsettled:
             return self
         new = replace(batch, start=known, end=end)
         last = self.pending[-1] if len(self.pending) > self.swept_now else None
-        if last and last.frames + new.frames <= _SWEEP:
+        if last and last.frames + new.frames <= self.most:
             merged = Batch(last.start, end, last.refused + new.refused, last.unknown + new.unknown)
             return replace(self, pending=(*self.pending[:-1], merged))
         return replace(self, pending=(*self.pending, new))
@@ -71,4 +71,4 @@ class Unsettled:
         end, left = self.pending[0].end, list(self.pending[1:])
         while left and not left[0].refused:
             end = left.pop(0).end
-        return Unsettled(end, tuple(left))
+        return Unsettled(end, self.most, tuple(left))

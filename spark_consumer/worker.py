@@ -1,6 +1,9 @@
-"""The stream's process: `python -m spark_consumer.worker`, started and watched by `spark_consumer.main`.
+"""The stream's process: `python -m spark_consumer.worker [HALVINGS]`, started and watched by `spark_consumer.main`.
 
-Ends with 0 after SIGTERM or SIGINT, 2 when somebody must act before it can run, 1 when a restart may help.
+HALVINGS: how often batches are half as long as they are set to be.
+
+Ends with 0 after SIGTERM or SIGINT, 1 when a restart may help, 2 when somebody must act before it can run, 3 when
+something took too long, and shorter batches may help.
 """
 
 import contextlib
@@ -11,9 +14,10 @@ import sys
 import threading
 from types import FrameType
 
+from spark_consumer.beside import Hung
 from spark_consumer.consumer import run
-from spark_consumer.errors import ConsumerError, TerminalError
-from spark_consumer.settings import load_settings
+from spark_consumer.errors import ConsumerError, TerminalError, first_line
+from spark_consumer.settings import ConsumerSettings, load_settings
 from spark_consumer.streaming import Sign
 
 _log = logging.getLogger("spark_consumer")
@@ -22,8 +26,9 @@ _log = logging.getLogger("spark_consumer")
 def main() -> int:
     """Runs until a signal ends it or something fails; returns the exit code."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatty in ("httpx2", "py4j"):
+    for chatty in ("httpx2", "kafka"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)  # it logs the stack of each error that it raises
     stop = threading.Event()
 
     def ask_to_stop(number: int, _: FrameType | None) -> None:
@@ -34,12 +39,21 @@ def main() -> int:
     sign = signs()
     try:
         sign(b"b")
-        run(load_settings(), stop, sign)
+        run(_halved(load_settings(), int(sys.argv[1]) if len(sys.argv) > 1 else 0), stop, sign)
     except ConsumerError as error:
         _log.error("%s%s", error, f" ({error.remedy})" if error.remedy else "")
         sign(b"f")
-        return 2 if isinstance(error, TerminalError) else 1
+        return 2 if isinstance(error, TerminalError) else 3 if isinstance(error, Hung) else 1
+    except Exception as error:  # noqa: BLE001 - whatever it is, the parent starts the stream again
+        _log.error("%s: %s", type(error).__name__, first_line(str(error)), exc_info=True)
+        sign(b"f")
+        return 1
     return 0
+
+
+def _halved(settings: ConsumerSettings, times: int) -> ConsumerSettings:
+    most = max(1, settings.max_offsets_per_trigger >> times)
+    return settings.model_copy(update={"max_offsets_per_trigger": most})
 
 
 def signs() -> Sign:
@@ -47,6 +61,8 @@ def signs() -> Sign:
     number = os.environ.get("CONSUMER_SIGNS_FD")
     if not number:
         return lambda sign: None
+
+    os.set_blocking(int(number), False)
 
     def sign(sign: bytes) -> None:
         with contextlib.suppress(BlockingIOError):  # it is read too seldom, and says the same

@@ -184,6 +184,18 @@ def test_a_stream_that_hangs_says_where_and_is_ended_with_its_jvm(
     assert "Fatal Python error: Aborted" in consumer.said() and "<string>" in consumer.said()
 
 
+@pytest.mark.parametrize("end", ["sys.exit(3)", "time.sleep(60)"])
+def test_the_next_stream_has_shorter_batches_when_something_took_too_long(
+    begin: Callable[..., Consumer], end: str
+) -> None:
+    stream = f"Path(f'halved-{{lives}}').write_text(sys.argv[1])\nsign(b'c')\n{end} if lives < 3 else sys.exit(1)"
+    consumer = begin(stream, SILENT=0.3, _LOOK=0.1)
+    consumer.life(5)
+    until((consumer.folder / "halved-4").exists)
+    assert [(consumer.folder / f"halved-{life}").read_text() for life in (1, 2, 3, 4)] == ["0", "1", "2", "2"]
+    assert "halved 2 times" in consumer.said()
+
+
 def test_a_stream_that_does_not_end_when_told_to_is_ended_by_force(begin: Callable[..., Consumer]) -> None:
     consumer = begin(
         f"{_JVM}\nsignal.signal(signal.SIGTERM, signal.SIG_IGN); sign(b'c'); Path('up').touch(); time.sleep(60)",

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_consumer import unsettled
 from spark_consumer.unsettled import Batch, Unobserved, Unsettled
 
 
@@ -12,21 +11,24 @@ def batch(start: int, end: int, refused: int = 0, unknown: int = 0) -> Batch:
     return Batch({0: start}, {0: end}, refused, unknown)
 
 
-def after(*batches: Batch, swept: int = 0) -> Unsettled:
-    state = Unsettled({0: swept})
+MOST = 100
+
+
+def after(*batches: Batch, swept: int = 0, most: int = MOST) -> Unsettled:
+    state = Unsettled({0: swept}, most)
     for one in batches:
         state = state.with_batch(one)
     return state
 
 
 def test_good_frames_need_no_sweep() -> None:
-    assert after(batch(0, 5), batch(5, 9)) == Unsettled({0: 9})
+    assert after(batch(0, 5), batch(5, 9)) == Unsettled({0: 9}, MOST)
 
 
 def test_a_batch_with_refused_frames_is_due_and_what_follows_waits() -> None:
     state = after(batch(0, 5), batch(5, 9, 2, 1), batch(9, 12))
     assert (state.swept, state.due) == ({0: 5}, batch(5, 12, 2, 1))
-    assert state.sweeping().settled() == Unsettled({0: 12})
+    assert state.sweeping().settled() == Unsettled({0: 12}, MOST)
 
 
 def test_what_is_being_swept_does_not_change() -> None:
@@ -38,11 +40,11 @@ def test_what_is_being_swept_does_not_change() -> None:
 
 def test_after_a_sweep_good_frames_that_waited_are_settled() -> None:
     state = after(batch(0, 5, 1)).sweeping().with_batch(batch(5, 9))
-    assert state.settled() == Unsettled({0: 9})
+    assert state.settled() == Unsettled({0: 9}, MOST)
 
 
 def test_frames_that_are_read_again_stay_settled() -> None:
-    assert after(batch(2, 5, 1), batch(5, 9), swept=9) == Unsettled({0: 9})
+    assert after(batch(2, 5, 1), batch(5, 9), swept=9) == Unsettled({0: 9}, MOST)
     assert after(batch(2, 11, 1), swept=9).due == batch(9, 11, 1)
 
 
@@ -55,32 +57,29 @@ def test_a_partition_that_is_new_begins_anywhere() -> None:
     assert after(Batch({0: 0}, {0: 5, 1: 8})).swept == {0: 5, 1: 8}
 
 
-def test_a_sweep_is_not_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unsettled, "_SWEEP", 10)
-    state = after(batch(0, 6, 1), batch(6, 10), batch(10, 16, 2), batch(16, 17))
+def test_a_sweep_is_not_too_large() -> None:
+    state = after(batch(0, 6, 1), batch(6, 10), batch(10, 16, 2), batch(16, 17), most=10)
     assert [one.end for one in state.pending] == [{0: 10}, {0: 17}]
 
 
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 1), st.booleans()), max_size=30), st.integers(1, 20))
 def test_every_refused_frame_is_swept_once(made: list[tuple[int, int, bool]], largest: int) -> None:
     """Batches of one to nine frames, of which the last may be refused; after some, a sweep ends."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(unsettled, "_SWEEP", largest)
-        state, at, refused, swept = Unsettled({0: 0}), 0, set(), list[int]()
+    state, at, refused, swept = Unsettled({0: 0}, largest), 0, set(), list[int]()
 
-        def sweep(state: Unsettled) -> Unsettled:
-            if state.due:
-                swept.extend(offset for offset in range(state.due.start[0], state.due.end[0]) if offset in refused)
-                return state.sweeping().settled()
-            return state
+    def sweep(state: Unsettled) -> Unsettled:
+        if state.due:
+            swept.extend(offset for offset in range(state.due.start[0], state.due.end[0]) if offset in refused)
+            return state.sweeping().settled()
+        return state
 
-        for frames, bad, sweeps in made:
-            if bad:
-                refused.add(at + frames - 1)
-            state = state.with_batch(batch(at, at + frames, bad))
-            at += frames
-            state = sweep(state) if sweeps else state
-        while state.due:
-            state = sweep(state)
+    for frames, bad, sweeps in made:
+        if bad:
+            refused.add(at + frames - 1)
+        state = state.with_batch(batch(at, at + frames, bad))
+        at += frames
+        state = sweep(state) if sweeps else state
+    while state.due:
+        state = sweep(state)
     assert sorted(swept) == sorted(refused)
     assert state.swept == {0: at}
