@@ -36,7 +36,7 @@ def settle(settings: Settings, nifi: NiFi, pipeline: Pipeline) -> None:
     """Wait until nothing is under way. Raises TransientError when something stays so, or an engine does not answer."""
     deadline = time.monotonic() + _SETTLE
     while True:
-        run, lag = pull_run.read(nifi, pipeline), consumer.lag(settings, pipeline)
+        run, lag = pull_run.read(nifi, pipeline), consumer.unfinished(settings, pipeline)
         if pull_run.at_rest(run) and lag == 0:
             return
         if time.monotonic() > deadline:

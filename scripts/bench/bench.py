@@ -83,7 +83,7 @@ def check_free(stack: Stack, pipeline: Pipeline) -> None:
                 f"{engine.title} is not ready: {why}",
                 "./scripts/run brings the stack up; ./scripts/pipeline doctor says what is wrong",
             )
-    found, lag = pull_run.read(stack.nifi, pipeline), consumer.lag(stack.settings, pipeline)
+    found, lag = pull_run.read(stack.nifi, pipeline), consumer.unfinished(stack.settings, pipeline)
     if not pull_run.at_rest(found) or lag:
         raise TransientError(
             f"the stack is busy: {pull_run.describe(found)}, {lag} frames not yet consumed",

@@ -132,7 +132,7 @@ def _polled(stack: Stack, pipeline: Pipeline) -> Iterator[tuple[RunState, int]]:
     deadline = time.monotonic() + _RESTART
     while True:
         try:
-            polled = pull_run.read(stack.nifi, pipeline), consumer.lag(stack.settings, pipeline)
+            polled = pull_run.read(stack.nifi, pipeline), consumer.unfinished(stack.settings, pipeline)
         except TransientError:
             if time.monotonic() > deadline:
                 raise

@@ -15,13 +15,14 @@ from scripts.stack.settings import Settings
 from scripts.stack.stack import ending
 from scripts.stack.supervise import Supervisor
 from spark_consumer import processes
+from spark_consumer.position import noted
 
 NAME = "consumer"  # as an engine
 _LOG_END = 64 * 1024  # bytes of its log that are read
 _PAUSE = 0.5  # seconds from one look to the next
 _BATCH = re.compile(
     r"^(\S+ \S+),(\d+) \w+ \S+: batch (\d+): (\d+) frames, .* times in ms (\{.*\})$", re.MULTILINE
-)  # see spark_consumer.lag
+)  # see spark_consumer.progress
 
 Positions = Mapping[int, Position]  # by partition of the topic that it reads
 
@@ -90,6 +91,17 @@ def positions(settings: Settings, pipeline: Pipeline, patience: float = PATIENCE
 def lag(settings: Settings, pipeline: Pipeline, patience: float = PATIENCE) -> int:
     """Frames that the consumer has not finished. Raises TransientError when Kafka does not answer."""
     return lag_of(positions(settings, pipeline, patience))
+
+
+def unfinished(settings: Settings, pipeline: Pipeline, patience: float = PATIENCE) -> int:
+    """Frames that are neither rows nor dead letters yet. Raises TransientError when Kafka does not answer."""
+    found = positions(settings, pipeline, patience)
+    kept = noted({p: (position.committed, position.note) for p, position in found.items() if position.committed})
+    swept = kept.swept if kept else {}
+    return sum(
+        position.end - max(position.first, min(position.committed or 0, swept.get(p, 0)))
+        for p, position in found.items()
+    )
 
 
 def watch(settings: Settings, pipeline: Pipeline, seconds: float, patience: float = PATIENCE) -> ConsumerProgress:

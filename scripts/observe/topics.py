@@ -33,9 +33,10 @@ class Span:
 
 @dataclass(frozen=True)
 class Position(Span):
-    """committed: where a consumer group is in it, None while it has committed nothing."""
+    """committed: where a consumer group is in it, None while it has committed nothing. note: what it noted beside."""
 
     committed: int | None
+    note: str = ""
 
     @property
     def lag(self) -> int:
@@ -121,8 +122,15 @@ def positions(settings: Settings, topic: str, group: str, patience: float = PATI
             with _consumer(settings, group) as consumer:
                 held = _spans(consumer, topic, left)
                 asked = consumer.committed([TopicPartition(topic, partition) for partition in held], timeout=left)
-            committed = {found.partition: found.offset if found.offset >= 0 else None for found in asked}
-            return {p: Position(span.first, span.end, committed[p]) for p, span in held.items()}
+            return {
+                found.partition: Position(
+                    held[found.partition].first,
+                    held[found.partition].end,
+                    found.offset if found.offset >= 0 else None,
+                    found.metadata or "",
+                )
+                for found in asked
+            }
         except TransientError:
             if time.monotonic() + _AGAIN > deadline:
                 raise

@@ -34,7 +34,7 @@ def looks(monkeypatch: pytest.MonkeyPatch, states: list[tuple[RunState, int]]) -
         clock[0] += seconds
 
     monkeypatch.setattr(pull_run, "read", run)
-    monkeypatch.setattr(consumer, "lag", lambda settings, pipeline: state[1])
+    monkeypatch.setattr(consumer, "unfinished", lambda settings, pipeline: state[1])
     monkeypatch.setattr(time, "sleep", sleep)
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     return left

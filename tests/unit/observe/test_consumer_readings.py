@@ -13,7 +13,7 @@ from scripts.observe.topics import Position
 from scripts.stack.settings import Settings
 
 BATCH = (
-    "2026-03-01 11:59:58,250 INFO spark_consumer.lag: batch 41: 350 frames, 608/s, times in ms "
+    "2026-03-01 11:59:58,250 INFO spark_consumer.progress: batch 41: 350 frames, 608/s, times in ms "
     '{"addBatch": 461, "triggerExecution": 576}'
 )
 
@@ -91,3 +91,20 @@ def test_a_consumer_of_a_stack_that_is_down_is_read_all_the_same(
     assert read == ConsumerState("DOWN", 0, found, last_batch(BATCH))
     assert (read.lags, read.lost) == ({0: 4, 1: 4}, 2)
     assert consumer.lag(settings, USERS) == 8
+
+
+@pytest.mark.parametrize(
+    ("position", "unfinished"),
+    [
+        (Position(0, 9, None), 9),
+        (Position(0, 9, 9), 0),
+        (Position(0, 9, 7, '{"topic":"x","safe":5,"swept":7}'), 2),
+        (Position(0, 9, 9, '{"topic":"x","safe":5,"swept":4}'), 5),
+        (Position(6, 9, 9, '{"topic":"x","safe":5,"swept":4}'), 3),
+    ],
+)
+def test_frames_that_are_read_and_no_dead_letters_yet_are_unfinished(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, position: Position, unfinished: int
+) -> None:
+    monkeypatch.setattr(topics, "positions", lambda *arguments: {0: position, 1: Position(0, 3, 3)})
+    assert consumer.unfinished(settings, USERS) == unfinished
