@@ -26,9 +26,9 @@ _log = logging.getLogger("spark_consumer")
 def main() -> int:
     """Runs until a signal ends it or something fails; returns the exit code."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatty in ("httpx2", "kafka"):
-        logging.getLogger(chatty).setLevel(logging.ERROR)
-    logging.getLogger("py4j").setLevel(logging.CRITICAL)  # it logs the stack of each error that it raises
+    logging.getLogger("httpx2").setLevel(logging.ERROR)
+    for chatty in ("kafka", "py4j"):  # what they raise is told in a line of ours
+        logging.getLogger(chatty).setLevel(logging.CRITICAL)
     stop = threading.Event()
 
     def ask_to_stop(number: int, _: FrameType | None) -> None:
