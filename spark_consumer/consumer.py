@@ -51,9 +51,11 @@ def _stream(context: Context, stop: threading.Event) -> None:
             if streaming is not None and streaming.steady:
                 failures, well = 0, time.monotonic()
             failures += 1
+            if _ended(context.spark):
+                raise TransientError(f"{error}; its driver has ended") from error
             if isinstance(error, Hung):
                 raise
-            if time.monotonic() > well + _IN_VAIN or _ended(context.spark):
+            if time.monotonic() > well + _IN_VAIN:
                 raise TransientError(f"{error}; Spark itself is started again") from error
             _log.warning("%s; the stream starts again in %g s, from where it is safe", error, pause(failures))
             context.sign(b"i")
