@@ -156,8 +156,9 @@ def frames(start: Offsets, end: Offsets) -> int:
 
 def _parsed(text: str) -> dict[str, Any]:
     try:
-        found = json.loads(text) if text else {}
-    except ValueError:
+        # not loads: librdkafka gives a note with whatever stands behind it in memory
+        found, _ = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

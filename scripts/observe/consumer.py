@@ -95,7 +95,10 @@ def lag(settings: Settings, pipeline: Pipeline, patience: float = PATIENCE) -> i
 
 def unfinished(settings: Settings, pipeline: Pipeline, patience: float = PATIENCE) -> int:
     """Frames that are neither rows nor dead letters yet. Raises TransientError when Kafka does not answer."""
-    found = positions(settings, pipeline, patience)
+    return unfinished_of(positions(settings, pipeline, patience))
+
+
+def unfinished_of(found: Positions) -> int:
     kept = noted({p: (position.committed, position.note) for p, position in found.items() if position.committed})
     swept = kept.swept if kept else {}
     return sum(

@@ -11,7 +11,7 @@ from tests.faults.kills.processes import KINDS, Kind
 
 # The consumer's side and the flow's are struck together where they don't hide each other: it saves a wait.
 SHORT = (
-    *[[Kind("cassandra", stop=False)]] * 3,
+    *[[Kind("cassandra", stop=False)]] * 2,
     [Kind("cassandra", stop=True)],
     [Kind("kafka", stop=False)],
     [Kind("nifi", stop=False), Kind("executor", stop=False)],

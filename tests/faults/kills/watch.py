@@ -93,9 +93,9 @@ class Watch:
         return True
 
     def drain(self, seconds: float) -> None:
-        """Wait until the consumer has finished everything. Raises AssertionError, saying why it hasn't in time."""
+        """Wait until every frame is a row or a dead letter. Raises AssertionError, saying why it hasn't in time."""
         begun, deadline = time.time(), time.monotonic() + seconds
-        while consumer.lag_of(self.after(begun, seconds).positions):
+        while consumer.unfinished_of(self.after(begun, seconds).positions):
             assert time.monotonic() < deadline, f"frames are left after {seconds:.0f} s:\n{self.explain()}"
             time.sleep(0.2)
 

@@ -84,6 +84,10 @@ def test_offsets_without_a_note_of_ours_are_where_to_go_on(note: str) -> None:
     assert noted({}) is None
 
 
+def test_what_stands_behind_a_note_is_not_read() -> None:
+    assert noted({0: (7, '{"topic":"x","safe":4,"swept":5}7}')}) == Position("x", {0: 7}, {0: 4}, {0: 5})
+
+
 def test_safe_is_never_further_than_done() -> None:
     assert noted({0: (7, json.dumps({"safe": 9, "swept": 9}))}) == Position("", {0: 7}, {0: 7}, {0: 9})
 
