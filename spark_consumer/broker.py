@@ -7,34 +7,38 @@ waits for the group's coordinator for ever, or ends the process by a failed asse
 (https://github.com/confluentinc/librdkafka/issues/5511).
 """
 
+import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
 
 from kafka import KafkaAdminClient
 from kafka.admin import OffsetSpec
-from kafka.errors import KafkaError, UnknownTopicOrPartitionError
+from kafka.errors import UnknownTopicOrPartitionError, for_code
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from spark_consumer.errors import ConsumerError, TerminalError, TransientError
+from spark_consumer.errors import ConsumerError, TerminalError, TransientError, first_line
 from spark_consumer.position import Position, Span, Topic, noted
 
-_MILLISECONDS = 5000  # for each step of an answer
+_SECONDS = 5.0
 _REMEDY = "see that Kafka runs"
+
+logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what the client raises is told in one line of ours
 _UNKNOWN = UnknownTopicOrPartitionError.errno
 
 
 class Broker:
-    """Asks and tells Kafka. Everything raises TransientError when it doesn't answer within some seconds.
+    """Asks and tells Kafka. Everything raises TransientError when a step of an answer takes longer than `seconds`.
 
     Connects at the first call, and again after one that failed. Threads may share it.
     """
 
-    def __init__(self, brokers: str, group: str) -> None:
-        """brokers: host:port, several with commas."""
-        self._brokers = brokers.split(",")
+    def __init__(self, brokers: str, group: str, seconds: float = _SECONDS) -> None:
+        """brokers: host:port, several with commas. seconds: for each step of an answer."""
+        self._options = {"bootstrap_servers": brokers.split(","), "client_id": group} | _within(seconds)
         self._group = group
+        self._seconds = seconds
         self._admin: KafkaAdminClient | None = None
         self._lock = threading.Lock()
 
@@ -44,6 +48,8 @@ class Broker:
             [described] = admin.describe_topics([name])
             if described["error_code"] == _UNKNOWN:
                 raise TerminalError(f"Kafka has no topic {name}", "./scripts/run makes it")
+            if described["error_code"]:
+                raise for_code(described["error_code"])()
             partitions = [partition["partition_index"] for partition in described["partitions"]]
             first = _offsets(admin, name, partitions, OffsetSpec.EARLIEST)
             end = _offsets(admin, name, partitions, OffsetSpec.LATEST)
@@ -55,15 +61,18 @@ class Broker:
             found = _offsets(admin, topic.name, topic.spans, milliseconds)
             return {p: found[p] if found[p] >= 0 else span.end for p, span in topic.spans.items()}
 
-    def position(self, topic: str) -> Position | None:
-        """What is kept of the group's position in the topic; None when there is nothing."""
+    def position(self, topic: str, partitions: Collection[int]) -> Position | None:
+        """What is kept of the group's position in the topic; None when there is nothing.
+
+        partitions: those that the topic has. Of others, which an earlier one of its name had, nothing counts.
+        """
         with self._asked(f"the offsets of group {self._group}") as admin:
             found: Mapping[Any, Any] = admin.list_group_offsets([self._group])[self._group]
         return noted(
             {
                 partition.partition: (kept.offset, kept.metadata or "")
                 for partition, kept in found.items()
-                if partition.topic == topic and kept.offset >= 0
+                if partition.topic == topic and partition.partition in partitions and kept.offset >= 0
             }
         )
 
@@ -81,32 +90,34 @@ class Broker:
 
     @contextmanager
     def _asked(self, what: str) -> Iterator[KafkaAdminClient]:
-        with self._lock:
-            try:
-                self._admin = self._admin or _Admin(bootstrap_servers=self._brokers, client_id=self._group)
-                yield self._admin
-            except ConsumerError:
-                raise
-            except (KafkaError, OSError) as error:
-                self.close()
-                raise TransientError(f"Kafka, asked for {what}: {type(error).__name__}: {error}", _REMEDY) from error
+        if not self._lock.acquire(timeout=4 * self._seconds):
+            raise TransientError(f"Kafka, asked for {what}: still asked for something else", _REMEDY)
+        try:
+            self._admin = self._admin or _Admin(**self._options)
+            yield self._admin
+        except ConsumerError:
+            raise
+        except Exception as error:  # also what its thread for the network raises, of any kind
+            self.close()
+            raise TransientError(f"Kafka, asked for {what}: {first_line(str(error))}", _REMEDY) from error
+        finally:
+            self._lock.release()
 
     def close(self) -> None:
-        if self._admin is not None:
-            self._admin.close()
-            self._admin = None
+        admin, self._admin = self._admin, None
+        if admin is not None:
+            with suppress(Exception):  # it may be broken, and its thread too
+                admin.close()
 
 
 class _Admin(KafkaAdminClient):  # type: ignore[misc]  # it has no types
     """Gives up soon, and leaves no thread behind when it cannot connect, as KafkaAdminClient does at each attempt."""
 
+    # of the connections beneath; the client hands them on and doesn't list them
     DEFAULT_CONFIG: ClassVar[dict[str, Any]] = {
         **KafkaAdminClient.DEFAULT_CONFIG,
-        "bootstrap_timeout_ms": _MILLISECONDS,
-        "request_timeout_ms": _MILLISECONDS,
-        # of the connections beneath; the client hands them on and doesn't list them
-        "socket_connection_setup_timeout_ms": _MILLISECONDS,
-        "socket_connection_setup_timeout_max_ms": _MILLISECONDS,
+        "socket_connection_setup_timeout_ms": 0,
+        "socket_connection_setup_timeout_max_ms": 0,
     }
 
     def __init__(self, **options: Any) -> None:
@@ -117,6 +128,14 @@ class _Admin(KafkaAdminClient):  # type: ignore[misc]  # it has no types
                 self._closed = False  # close() takes a client that never connected for closed
                 self.close()
             raise
+
+
+def _within(seconds: float) -> dict[str, int]:
+    names = ("bootstrap", "request", "socket_connection_setup")
+    milliseconds = round(seconds * 1000)
+    return {f"{name}_timeout_ms": milliseconds for name in names} | {
+        "socket_connection_setup_timeout_max_ms": milliseconds
+    }
 
 
 def _offsets(admin: KafkaAdminClient, topic: str, partitions: Iterable[int], which: Any) -> dict[int, int]:

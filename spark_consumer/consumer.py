@@ -44,7 +44,9 @@ def _stream(context: Context, stop: threading.Event) -> None:
     while not stop.is_set():
         streaming = None
         try:
-            position = position or context.broker.position(context.settings.topic)
+            if position is None:
+                topic = context.broker.topic(context.settings.topic)
+                position = context.broker.position(topic.name, topic.spans)
             streaming = Streaming(context, position)
             streaming.watch(stop)
         except (Again, TransientError) as error:

@@ -1,14 +1,14 @@
 """Whether the stream's process lives, by the signs that it gives: which are too old, and how long to wait after one.
 
-A sign is a byte: c for each commit of the stream, i when there is nothing to read, b while it begins, f when it has
-failed and is about to end. Times are seconds of a clock that never goes back.
+A sign is a byte: c for each commit of the stream, i when there is nothing to do but wait, f when it has failed and is
+about to end. Times are seconds of a clock that never goes back.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-COMMITTED, IDLE, BEGINS, FAILED = b"cibf"
+COMMITTED, IDLE, FAILED = b"cif"
 
 BEGINNING = 180.0  # seconds from the start of the process to its first commit, or to its first word that all is read
 SILENT = 60.0  # seconds from one of those to the next

@@ -44,11 +44,12 @@ def main() -> int:
             if code == _MUST_ACT:
                 _log.warning("the stream is not started again, since that won't help: see the error above")
                 return _MUST_ACT
-            if stream.steady:
-                failures = halvings = 0
-            failures += 1
+            took_too_long = code == _TOO_LONG or stream.forced
+            failures = 1 if stream.steady else failures + 1
+            if stream.steady and not took_too_long:
+                halvings = 0
             _log.warning("the stream %s; it is started again in %g s", _how(code), pause(failures))
-            if code == _TOO_LONG or stream.forced:
+            if took_too_long:
                 halvings = min(halvings + 1, _HALVINGS)
                 _log.warning("its batches are as long as set, halved %d times, until it ends the next time", halvings)
             if asked.wait(pause(failures)):

@@ -113,7 +113,8 @@ class _Registry:
         except SchemaRegistryError as error:
             if error.http_status_code == 404:
                 return None
-            kind = TransientError if error.http_status_code >= 500 else TerminalError
+            passes = error.http_status_code >= 500 or error.http_status_code in (408, 429)
+            kind = TransientError if passes else TerminalError
             raise kind(f"registry: {what} at {self._url}: answered {error.http_status_code}", _REMEDY) from error
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             raise TransientError(f"registry: {what} at {self._url}: {type(error).__name__}", _REMEDY) from error

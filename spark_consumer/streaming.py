@@ -1,7 +1,7 @@
 """The stream from one start to its end, and what goes on beside it.
 
 Its position is kept in Kafka, its refused frames are swept, and Cassandra is asked whether it was started again. All of
-that is decided in one thread; what may take long is done in two others.
+that is decided in one thread; sweeps and questions that may take long are the work of two others.
 """
 
 import logging
@@ -35,7 +35,7 @@ _ASK = 1.0  # seconds from one question to Cassandra and Kafka to the next
 _KEEP = 0.5  # seconds from one keeping of a position that moves to the next
 _KEEP_ANYWAY = 3600.0  # seconds until one that doesn't move is kept again, since Kafka forgets a group after a week
 _AGAIN = 5.0  # seconds until a sweep or a keeping that failed is tried again
-_LAST = 5.0  # seconds for a sweep that is under way when the stream ends
+_LAST = 3.0  # seconds for a sweep that is under way when the stream ends
 
 Sign = Callable[[bytes], None]
 
@@ -123,6 +123,11 @@ class Streaming:
         """Whether it has done well for so long that earlier failures no longer count."""
         return self._first is not None and self._last - self._first >= STEADY
 
+    def _did_well(self) -> None:
+        """Committed, or found that all is read."""
+        self._last = time.monotonic()
+        self._first = self._first or self._last
+
     def _step(self) -> None:
         self._take_batches()
         self._take_look()
@@ -137,7 +142,7 @@ class Streaming:
     def _take_batches(self) -> None:
         batches, now = self._ended.ended(self._query), time.monotonic()
         for batch in batches:
-            self._first, self._last = self._first or now, now
+            self._did_well()
             self._safety = self._safety.written(now, batch.end)
             try:
                 self._unsettled = self._unsettled.with_batch(batch)
@@ -170,7 +175,10 @@ class Streaming:
                 raise Again(str(error)) from error
         if look.topic is not None:
             check_topic(self.position, look.topic)
-        if look.starts is None or look.topic is None or look.topic.ends == dict(self.position.done):
+        if look.starts is None or look.topic is None:
+            self._context.sign(b"i")
+        elif look.topic.ends == dict(self.position.done):
+            self._did_well()
             self._context.sign(b"i")
 
     def _begin_sweep(self, now: float) -> None:
@@ -207,17 +215,18 @@ class Streaming:
     def _take_sweep(self) -> None:
         try:
             swept = self._context.sweeping.result()
-        except ConsumerError as error:
-            if isinstance(error, Hung):
-                raise
+        except (Again, Hung):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, rows go on
             self._not_swept(error)
             return
         if swept and self._unsettled.swept_now:  # one of an earlier start is looked at again by this one
             self._unsettled = self._unsettled.settled()
 
-    def _not_swept(self, error: ConsumerError) -> None:
+    def _not_swept(self, error: Exception) -> None:
         """Good rows go on meanwhile, whatever it is."""
-        _log.warning("frames refused are not dead letters yet: %s", error)
+        why = error if isinstance(error, ConsumerError) else f"{type(error).__name__}: {first_line(str(error))}"
+        _log.warning("frames refused are not dead letters yet: %s", why)
         self._context.sweeping.not_before = time.monotonic() + _AGAIN
 
     def _update_position(self) -> None:
@@ -248,7 +257,9 @@ class Streaming:
                 self._take_batches()  # what it committed on its way out
         except TransientError as error:
             raise Hung(f"the stream does not stop: {error}") from error
-        self._context.sweeping.wait(_LAST)
-        self._take_sweep()
-        self._update_position()
-        self._keep(self.position)
+        try:
+            self._context.sweeping.wait(_LAST)
+            self._take_sweep()
+        finally:
+            self._update_position()
+            self._keep(self.position)

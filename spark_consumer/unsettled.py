@@ -43,7 +43,7 @@ class Unsettled:
         Raises Unobserved.
         """
         known = self.pending[-1].end if self.pending else self.swept
-        if any(start > known.get(partition, 0) for partition, start in batch.start.items() if partition in known):
+        if any(start > known.get(partition, 0) for partition, start in batch.start.items()):
             raise Unobserved(f"frames from {dict(known)} to {dict(batch.start)} were not seen")
         end = {p: max(offset, known.get(p, 0)) for p, offset in batch.end.items()}
         if not self.pending and not batch.refused:

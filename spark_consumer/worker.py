@@ -27,8 +27,7 @@ def main() -> int:
     """Runs until a signal ends it or something fails; returns the exit code."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx2").setLevel(logging.ERROR)
-    for chatty in ("kafka", "py4j"):  # what they raise is told in a line of ours
-        logging.getLogger(chatty).setLevel(logging.CRITICAL)
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)  # what it raises is told in one line of ours
     stop = threading.Event()
 
     def ask_to_stop(number: int, _: FrameType | None) -> None:
@@ -38,7 +37,6 @@ def main() -> int:
     signal.signal(signal.SIGINT, ask_to_stop)
     sign = signs()
     try:
-        sign(b"b")
         run(_halved(load_settings(), int(sys.argv[1]) if len(sys.argv) > 1 else 0), stop, sign)
     except ConsumerError as error:
         _log.error("%s%s", error, f" ({error.remedy})" if error.remedy else "")

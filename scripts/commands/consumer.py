@@ -88,7 +88,7 @@ def set_back(settings: Settings, pipeline: Pipeline, to: dt.datetime | None) -> 
             offsets = {partition: span.first for partition, span in topic.spans.items()}
         else:
             offsets = broker.at(topic, round(to.replace(tzinfo=dt.UTC).timestamp() * 1000))
-        position = reset_position(broker.position(pipeline.topic), topic, offsets)
+        position = reset_position(broker.position(topic.name, topic.spans), topic, offsets)
         broker.keep(pipeline.topic, position)
     except ConsumerError as error:
         kind = TransientError if isinstance(error, Waiting) else TerminalError

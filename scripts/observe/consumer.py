@@ -15,7 +15,6 @@ from scripts.stack.settings import Settings
 from scripts.stack.stack import ending
 from scripts.stack.supervise import Supervisor
 from spark_consumer import processes
-from spark_consumer.position import noted
 
 NAME = "consumer"  # as an engine
 _LOG_END = 64 * 1024  # bytes of its log that are read
@@ -99,12 +98,7 @@ def unfinished(settings: Settings, pipeline: Pipeline, patience: float = PATIENC
 
 
 def unfinished_of(found: Positions) -> int:
-    kept = noted({p: (position.committed, position.note) for p, position in found.items() if position.committed})
-    swept = kept.swept if kept else {}
-    return sum(
-        position.end - max(position.first, min(position.committed or 0, swept.get(p, 0)))
-        for p, position in found.items()
-    )
+    return sum(position.unfinished for position in found.values())
 
 
 def watch(settings: Settings, pipeline: Pipeline, seconds: float, patience: float = PATIENCE) -> ConsumerProgress:

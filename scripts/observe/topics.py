@@ -14,6 +14,9 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from nifi_flows.errors import TransientError
 from scripts.stack.engines import kafka
 from scripts.stack.settings import Settings
+from spark_consumer.broker import Broker
+from spark_consumer.errors import ConsumerError
+from spark_consumer.position import Position as Kept
 
 PATIENCE = 10.0  # seconds for an answer, and for a message that should be there
 _NOBODY = "observe"  # a group without members
@@ -33,10 +36,13 @@ class Span:
 
 @dataclass(frozen=True)
 class Position(Span):
-    """committed: where a consumer group is in it, None while it has committed nothing. note: what it noted beside."""
+    """committed: where a consumer group is in it, None while it has committed nothing.
+
+    swept: up to where what the group refused is dead letters; as `committed`, for a group that says nothing of it.
+    """
 
     committed: int | None
-    note: str = ""
+    swept: int | None = None
 
     @property
     def lag(self) -> int:
@@ -46,6 +52,11 @@ class Position(Span):
     def lost(self) -> int:
         """Messages that were removed before the group came to them; one that has committed nothing may be new."""
         return 0 if self.committed is None else max(0, self.first - self.committed)
+
+    @property
+    def unfinished(self) -> int:
+        """Messages that are neither read nor, where they were refused, dead letters."""
+        return self.end - max(self.first, min(self.committed or 0, self.end if self.swept is None else self.swept))
 
 
 @dataclass(frozen=True)
@@ -114,27 +125,33 @@ def length(settings: Settings, topic: str, patience: float = PATIENCE) -> int:
 
 
 def positions(settings: Settings, topic: str, group: str, patience: float = PATIENCE) -> dict[int, Position]:
-    """Partition -> how far a consumer group is in it; a Kafka that has no coordinator for groups yet is asked again."""
+    """Partition -> how far a consumer group is in it; a Kafka that has no coordinator for groups yet is asked again.
+
+    The group through its own client: what librdkafka gives of a group's notes runs on into memory behind them.
+    """
     deadline = time.monotonic() + patience
     while True:
         left = max(_AGAIN, deadline - time.monotonic())
         try:
-            with _consumer(settings, group) as consumer:
-                held = _spans(consumer, topic, left)
-                asked = consumer.committed([TopicPartition(topic, partition) for partition in held], timeout=left)
-            return {
-                found.partition: Position(
-                    held[found.partition].first,
-                    held[found.partition].end,
-                    found.offset if found.offset >= 0 else None,
-                    found.metadata or "",
-                )
-                for found in asked
-            }
+            held = spans(settings, topic, left)
+            kept = _kept(settings, topic, group, held, left)
         except TransientError:
             if time.monotonic() + _AGAIN > deadline:
                 raise
+        else:
+            committed, swept = (kept.done, kept.swept) if kept else ({}, {})
+            return {p: Position(span.first, span.end, committed.get(p), swept.get(p)) for p, span in held.items()}
         time.sleep(_AGAIN)
+
+
+def _kept(settings: Settings, topic: str, group: str, held: Mapping[int, Span], patience: float) -> Kept | None:
+    asked = Broker(kafka.address(settings), group, patience)
+    try:
+        return asked.position(topic, held)
+    except ConsumerError as error:
+        raise TransientError(str(error), "./scripts/pipeline status") from error
+    finally:
+        asked.close()
 
 
 def read(settings: Settings, topic: str, patience: float = PATIENCE) -> Iterator[Message]:

@@ -63,9 +63,10 @@ def test_frames_that_were_removed_unread_are_not_passed_over(swept: int) -> None
 
 
 def test_a_topic_that_lost_its_end_is_read_from_there() -> None:
-    before = Position("one", {0: 50}, {0: 50}, {0: 50})
+    before = Position("one", {0: 50}, {0: 50}, {0: 50}, Sending({0: 3}, {0: 50}))
     found = resumed(before, topic({0: (0, 20)}))
-    assert (found.done, found.swept) == ({0: 20}, {0: 20})
+    assert (found.done, found.swept, found.sending) == ({0: 20}, {0: 20}, None)
+    assert resumed(before, topic({0: (0, 50)})).sending == before.sending
 
 
 def test_another_topic_of_the_name_is_not_taken_for_the_one_before() -> None:
@@ -82,10 +83,6 @@ def test_offsets_without_a_note_of_ours_are_where_to_go_on(note: str) -> None:
     assert noted({0: (7, note)}) == Position("", {0: 7}, {0: 7}, {0: 7})
     assert resumed(noted({0: (7, note)}), topic({0: (0, 9)})).topic_id == "one"
     assert noted({}) is None
-
-
-def test_what_stands_behind_a_note_is_not_read() -> None:
-    assert noted({0: (7, '{"topic":"x","safe":4,"swept":5}7}')}) == Position("x", {0: 7}, {0: 4}, {0: 5})
 
 
 def test_safe_is_never_further_than_done() -> None:

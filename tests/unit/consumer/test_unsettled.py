@@ -53,8 +53,10 @@ def test_frames_that_were_not_seen_are_not_passed_over() -> None:
         after(batch(0, 5), batch(6, 9))
 
 
-def test_a_partition_that_is_new_begins_anywhere() -> None:
+def test_a_partition_that_is_new_begins_with_its_first_frame() -> None:
     assert after(Batch({0: 0}, {0: 5, 1: 8})).swept == {0: 5, 1: 8}
+    with pytest.raises(Unobserved):
+        after(Batch({0: 0, 1: 4}, {0: 0, 1: 8}))
 
 
 def test_a_sweep_is_not_too_large() -> None:

@@ -5,13 +5,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer
 
 from nifi_flows.errors import TransientError
 from scripts.observe import topics
 from scripts.observe.topics import Position, Span, Window, window_of_all, window_of_newest, window_since
 from scripts.stack.engines import kafka
 from scripts.stack.settings import Settings
+from spark_consumer.broker import Broker
+from spark_consumer.position import Position as Kept
 
 HELD = {0: Span(5, 50), 1: Span(0, 20)}
 ENDS = {0: 50, 1: 20}
@@ -122,15 +124,23 @@ def test_what_is_sent_while_a_topic_is_read_is_not_waited_for(broker: tuple[Sett
     assert [message.value for message in messages] == [b"a", b"b"]
 
 
-def test_how_far_a_group_is_is_asked_without_joining_it(broker: tuple[Settings, Producer]) -> None:
+def test_how_far_a_group_is_is_said_of_every_partition(
+    broker: tuple[Settings, Producer], monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings, producer = broker
     send(producer, b"a", b"b", b"c")
-    found = topics.positions(settings, "letters", "readers", patience=5)
-    assert found[0] == Position(0, 3, None)
-    reader = Consumer({"bootstrap.servers": kafka.address(settings), "group.id": "readers", "log_level": 0})
-    reader.commit(offsets=[TopicPartition("letters", 0, 2)], asynchronous=False)
-    reader.close()
-    assert topics.positions(settings, "letters", "readers", patience=5)[0] == Position(0, 3, 2)
+    kept: list[Kept | None] = [None, Kept("x", {0: 2}, {0: 1}, {0: 1})]
+    monkeypatch.setattr(Broker, "position", lambda self, topic, partitions: kept.pop(0))
+    first, second = (topics.positions(settings, "letters", "readers", patience=5) for _ in range(2))
+    assert (first[0], second[0]) == (Position(0, 3, None), Position(0, 3, 2, 1))
+
+
+def test_a_group_that_kafka_does_not_tell_of_is_an_error_in_time(broker: tuple[Settings, Producer]) -> None:
+    """The broker of these tests doesn't speak with the group's client."""
+    settings, producer = broker
+    send(producer, b"a")
+    with pytest.raises(TransientError, match="Kafka, asked for the offsets of group readers"):
+        topics.positions(settings, "letters", "readers", patience=0.5)
 
 
 def test_a_kafka_that_does_not_answer_is_told_in_time(settings: Settings) -> None:
