@@ -81,11 +81,11 @@ def _components(flow: Mapping[str, Any]) -> set[str]:
     return {c["identifier"] for group in groups(flow) for kind in kinds for c in group.contents.get(kind) or []}
 
 
-def kept_processors(exported: Mapping[str, Any], wanted: Mapping[str, Any]) -> set[str]:
-    """Ids on the canvas of the processors that the wanted flow has too."""
+def unwanted_processors(exported: Mapping[str, Any], wanted: Mapping[str, Any]) -> set[str]:
+    """Ids on the canvas of the processors that the wanted flow does not have."""
     names = {p["identifier"] for group in groups(wanted) for p in group.contents.get("processors") or []}
     present = (p for group in groups(exported) for p in group.contents.get("processors") or [])
-    return {p["instanceIdentifier"] for p in present if p["identifier"] in names}
+    return {p["instanceIdentifier"] for p in present if p["identifier"] not in names}
 
 
 def _named(connections: Iterable[Mapping[str, Any]]) -> dict[str, str]:

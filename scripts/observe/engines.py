@@ -19,7 +19,8 @@ from scripts.stack.supervise import Supervisor
 
 _LOG_END = 256 * 1024  # bytes of a log that are read
 DOWN = ("EXITED", "FATAL", "BACKOFF")  # states of an engine that has ended by itself and may have said why
-_ERROR = re.compile(r"^\S+ \S+ ERROR (?:[\w.]+: )?(.+)$", re.MULTILINE)
+_ERROR = re.compile(r"^\S+ \S+ ERROR (?:([\w.$]+): )?(.+)$", re.MULTILINE)
+_OURS = "spark_consumer"  # logger of the process that says why it ends; Spark goes on complaining after it
 _RESTARTED = re.compile(r"^(\S+ \S+),\d+ WARNING (\S+) did not answer for (\d+) s and was started again", re.MULTILINE)
 _EXITED = re.compile(r"^(\S+ \S+),\d+ \w+ exited: (\S+) \((.*); not expected\)$", re.MULTILINE)
 
@@ -72,8 +73,11 @@ def error(settings: Settings, name: str) -> str:
 
 
 def last_error(log: str) -> str:
+    """The last error of a log, on one line: of the consumer's own where there is one, else of whatever logs into it."""
     errors = _ERROR.findall(log)
-    return one_line(errors[-1]) if errors else ""
+    ours = [said for logger, said in errors if logger.partition(".")[0] == _OURS]
+    said = ours or [said for _, said in errors]
+    return one_line(said[-1]) if said else ""
 
 
 def asks(engines: Iterable[Engine], credentials: Credentials | None, patience: float) -> dict[str, ReadStep[str]]:

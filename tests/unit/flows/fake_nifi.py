@@ -35,6 +35,9 @@ ENRICHED = flow(
     parameters=["rate"],
 )
 SHORTER = flow("Pull success Check", parameters=["rate"])
+# the same with its last queue made anew
+REQUEUED = copy.deepcopy(FLOW)
+REQUEUED["flowContents"]["connections"][1]["identifier"] = "Check valid, anew"
 
 
 class Clock:
@@ -176,6 +179,11 @@ class Canvas:
     def start_all(self, group: str, ids: Iterable[str]) -> None:
         self.step(f"start {_listed(ids)}")
         self.running |= {i.removeprefix("canvas:") for i in ids}
+
+    def start_except(self, group: str, ids: Collection[str]) -> None:
+        others = self.all() - {i.removeprefix("canvas:") for i in ids}
+        self.step(f"start {_listed(others)}")
+        self.running |= others
 
     def queued(self, group: str) -> dict[str, int]:
         """What is in the queues; what takes from them, if it runs, has done so before the next look."""

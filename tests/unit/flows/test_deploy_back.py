@@ -131,6 +131,25 @@ def test_what_waits_before_a_processor_of_the_failed_version_is_handed_over(here
     assert here.canvas.queues == {} and here.canvas.taken == {"Check": 8}
 
 
+def test_what_leads_to_a_queue_of_the_failed_version_runs_empty_too(here: Here) -> None:
+    """It may be of the failed version: under the one before, it would not be known for what it is."""
+    here.canvas.queues = {"canvas:Pull success": 3}
+    here.host.complaints = ["no record in 60 s"]
+    here.refused(here.desired("v2", ENRICHED))
+    assert here.canvas.taken == {"Check": 3} and here.canvas.queues == {}
+    assert not any("do not drain" in line for line in here.reported)
+
+
+def test_going_back_tells_what_does_not_run_empty_and_goes_on(here: Here) -> None:
+    here.canvas.stuck = {"Enrich", "Check"}
+    here.canvas.queues = {"canvas:Pull success": 3}
+    here.host.complaints = ["no record in 60 s"]
+    assert here.refused(here.desired("v2", ENRICHED)) == "no record in 60 s; version v1 runs again"
+    assert here.runs(here.desired("v1")) and here.canvas.queues == {"canvas:Pull success": 3}
+    told = "the queue does not drain within 60 s: 'Pull to Enrich' holds 3 FlowFiles; version v1 gets them as they are"
+    assert told in here.reported
+
+
 def test_when_it_cannot_be_handed_over_everything_that_can_run_runs(here: Here) -> None:
     here.canvas.stuck = {"Enrich", "Check"}
     here.canvas.queues = {"canvas:Enrich failure": 7}

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from nifi_flows.ledger import now
-from tests.unit.flows.fake_nifi import AWAY, ENRICHED, TUNED, Asked, Here, held
+from tests.unit.flows.fake_nifi import AWAY, ENRICHED, REQUEUED, TUNED, Asked, Here, held
 
 # -- a NiFi that goes away --------------------------------------------------------------------------------------------
 
@@ -114,6 +114,27 @@ def test_what_waits_in_a_version_that_was_cut_off_is_handed_over_to_the_next(her
     assert here.steps == ["stop", "replace", "start Check, Publish", "stop", "replace", "start"]
     assert here.runs(here.desired("v3", TUNED))
     assert here.canvas.taken == {"Check": 7}
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_what_leads_to_a_queue_that_goes_runs_empty_after_a_cut_too(here: Here, running: bool) -> None:
+    here.ledger.begin(here.desired("v2", REQUEUED).record)
+    if not running:
+        here.canvas.running.clear()
+    here.canvas.queues = {"canvas:Pull success": 7}
+    here.deploy(here.desired("v2", REQUEUED))
+    assert here.steps == ["stop", "replace", "start Check, Publish", "stop", "replace", "start"]
+    assert here.canvas.taken == {"Check": 7} and here.canvas.queues == {}
+    assert here.runs(here.desired("v2", REQUEUED))
+
+
+def test_when_that_does_not_run_empty_what_ran_before_runs_again(here: Here) -> None:
+    here.ledger.begin(here.desired("v2", REQUEUED).record)
+    here.canvas.stuck = {"Check"}
+    here.canvas.queues = {"canvas:Pull success": 7}
+    assert "'Pull to Check' holds 7 FlowFiles; version v1 runs again" in here.refused(here.desired("v2", REQUEUED))
+    assert here.canvas.running == here.canvas.all() and here.canvas.queues == {"canvas:Pull success": 7}
+    assert here.state.deployed and here.state.deployed.version == "v1" and here.state.unfinished is None
 
 
 def test_who_may_not_go_on_hands_nothing_over(here: Here) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from nifi_flows.errors import TransientError
 from nifi_flows.plan import plan
-from tests.unit.flows.fake_nifi import AWAY, ENRICHED, SHORTER, TUNED, Here
+from tests.unit.flows.fake_nifi import AWAY, ENRICHED, FLOW, REQUEUED, SHORTER, TUNED, Here
 from tests.unit.flows.small_flows import flow
 
 # -- what goes well ---------------------------------------------------------------------------------------------------
@@ -96,6 +96,23 @@ def test_a_queue_that_goes_runs_empty_first(here: Here) -> None:
     assert here.runs(desired)
 
 
+def test_a_flow_that_was_stopped_by_hand_drains_before_a_queue_goes(here: Here) -> None:
+    """What waits may not be what the next version takes, such as a page whose attributes have other names there."""
+    here.canvas.running.clear()
+    here.canvas.queues = {"canvas:Pull success": 2}
+    desired = here.desired("v2", REQUEUED)
+    here.deploy(desired)
+    assert here.steps == ["stop Pull", "start Check, Publish", "stop", "replace", "start"]
+    assert here.canvas.taken == {"Check": 2}
+    assert here.runs(desired)
+
+
+def test_a_flow_that_stands_still_and_holds_nothing_needs_no_drain(here: Here) -> None:
+    here.canvas.running.clear()
+    here.deploy(here.desired("v2", REQUEUED))
+    assert here.steps == ["stop", "replace", "start"]
+
+
 def test_the_plan_tells_the_steps_and_does_none(here: Here) -> None:
     here.step.done.clear()
     planned = plan(here.desired("v2", SHORTER, code="c2", rate="2", schemas=["user"]), here.host)
@@ -127,6 +144,15 @@ def test_a_drain_that_times_out_starts_the_sources_again_and_is_not_tried_again(
     assert here.steps == ["stop Pull", "start Pull"]
     assert here.runs(here.desired("v1"))
     assert here.canvas.queues == {"canvas:Check valid": 3}
+
+
+def test_a_flow_that_was_stopped_by_hand_and_does_not_drain_is_stopped_again(here: Here) -> None:
+    here.canvas.running.clear()
+    here.canvas.stuck = {"Check"}
+    here.canvas.queues = {"canvas:Pull success": 2}
+    assert "'Pull to Check' holds 2 FlowFiles; nothing was changed" in here.refused(here.desired("v2", REQUEUED))
+    assert here.steps == ["stop Pull", "start Check, Publish", "stop"]
+    assert here.canvas.running == set() and here.canvas.flow == FLOW
 
 
 def test_when_nifi_goes_away_while_draining_the_sources_start_again(here: Here) -> None:

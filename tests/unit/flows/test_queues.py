@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 from nifi_flows.definition import groups
-from nifi_flows.queues import handed_over, kept_processors, leading_to_removed, removed
+from nifi_flows.queues import handed_over, leading_to_removed, removed, unwanted_processors
 from tests.unit.flows.small_flows import FlowDefinition, exported, flow
 
 BEFORE = flow("Pull success Check", "Check valid Publish", "Check invalid Reject")
@@ -154,8 +154,8 @@ def test_nothing_is_handed_to_a_processor_of_another_group() -> None:
     assert set(within.values()) <= {"Enrich", "out"}
 
 
-def test_kept_processors_are_those_of_both_flows_by_their_ids_on_the_canvas() -> None:
+def test_unwanted_processors_are_those_of_the_exported_flow_alone_by_their_ids_on_the_canvas() -> None:
     inner = flow("Fetch ok Keep", name="inner")
-    present = exported(flow("Pull success Enrich", "Enrich success Check", inside=[inner]))
+    present = exported(flow("Pull success Enrich", "Enrich success Check", inside=[inner, flow("A ok B", name="gone")]))
     wanted = flow("Pull success Check", "Check valid Publish", inside=[inner])
-    assert kept_processors(present, wanted) == {"canvas:Pull", "canvas:Check", "canvas:Fetch", "canvas:Keep"}
+    assert unwanted_processors(present, wanted) == {"canvas:Enrich", "canvas:A", "canvas:B"}

@@ -72,6 +72,12 @@ def test_what_the_watch_has_started_again_is_read_from_its_log(settings: Setting
             "table x: no column y (ALTER TABLE x ADD y)",
         ),
         ("2026-06-01 11:30:00,000 ERROR \x1b[31mred", "[31mred"),
+        (
+            "2026-06-01 11:30:00,000 ERROR spark_consumer.consumer: the topic was made anew\n"
+            "2026-06-01 11:30:01,000 ERROR MicroBatchExecution: Query terminated with error\n",
+            "the topic was made anew",
+        ),
+        ("2026-06-01 11:30:01,000 ERROR TaskSchedulerImpl$: Lost executor 0\n", "Lost executor 0"),
     ],
 )
 def test_the_last_error_of_a_log(log: str, error: str) -> None:
