@@ -192,7 +192,7 @@ def test_a_waiting_page_is_abandoned_only_with_its_run() -> None:
     same += ":and(${'page:url_digest':equals(${#{source.url}:hash('SHA-256'):substring(0, 8)})})"
     same += ":and(${'page:seed':equals(#{run.seed})}):and(${'page:size':equals(#{run.page.size})})"
     known = "${'page:source':isEmpty():not():and("
-    assert route["abandoned"] == known + same + ":not()})}", "or what a version with other attributes left would end here"
+    assert route["abandoned"] == known + same + ":not()})}", "or what a version with other attributes left would end"
     due = same + ":and(${'retry:at':replaceEmpty(0):le(${now():toNumber()})})}"
     assert route["due"] == due, "or it would go both ways"
 
@@ -203,7 +203,8 @@ def test_the_flow_whose_attributes_had_dots_in_their_names_runs_empty_before_thi
     connections = [c for group in _groups(before["flowContents"]) for c in group["connections"]]
     for connection in connections:
         connection["instanceIdentifier"] = connection["identifier"]
-    (last,) = [c for c in connections if c["name"] == "publish failed" and c["source"]["name"] == "Publish dead letters"]
+    failed = [connection for connection in connections if connection["name"] == "publish failed"]
+    (last,) = [connection for connection in failed if connection["source"]["name"] == "Publish dead letters"]
     assert leading_to_removed(before, definition.load(USERS.flow)) == {}
     last["identifier"] = "4a65efac-c65d-3a28-bfd6-b1cbdae6b825"
     leading = leading_to_removed(before, definition.load(USERS.flow))
