@@ -210,8 +210,8 @@ def test_status_and_logs_say_what_runs(stack: LocalStack) -> None:
     status = stack.pipeline("status", "--output", "json")
     assert status.code == 0, status.err
     states = {engine["engine"]: engine["state"] for engine in status.json["engines"]}
-    running = {"source", "nifi", "kafka", "registry", "spark-master", "spark-worker", "consumer", "cassandra"}
-    assert {name for name, state in states.items() if state == "running"} == running
+    data_path = {"source", "nifi", "kafka", "registry", "spark-master", "spark-worker", "consumer", "cassandra"}
+    assert {name for name, state in states.items() if state == "running"} == data_path | {"watch"}
     assert {state for name, state in states.items() if name.startswith("airflow-")} == {"stopped"}
     assert "Kafka Server started" in stack.pipeline("logs", "kafka", "--lines", "5000").out
 
