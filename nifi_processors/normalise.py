@@ -1,6 +1,7 @@
 """From one user as the source writes it to the flat texts of a row: flatten, strip outer blanks, compose (NFC).
 
-A text that is absent or blank becomes None; a value that is present but can't be text becomes UNREADABLE.
+A text that is absent or blank becomes None; a value that is present but can't be text becomes UNREADABLE. Most pages
+go the short way of typed.py, which has to be changed with this one.
 """
 
 import unicodedata
@@ -79,7 +80,8 @@ class User(msgspec.Struct):
 
 _decode = msgspec.json.Decoder(User | Odd).decode
 
-_MALFORMED = (msgspec.MsgspecError, ValueError, RecursionError)
+MALFORMED = (msgspec.MsgspecError, ValueError, RecursionError)
+"""what msgspec raises for bytes that it does not take"""
 
 _NO_STREET, _BAD_STREET = _Street(), _Street(UNREADABLE, UNREADABLE)
 _NO_NAME, _BAD_NAME = _Name(), _Name(UNREADABLE, UNREADABLE)
@@ -106,11 +108,11 @@ def normalise(record: bytes | msgspec.Raw) -> list[Text]:
     """
     try:
         user = _decode(record)
-    except _MALFORMED:
+    except MALFORMED:
         raise NotAUser("not_json") from None
     if user.__class__ is not User:
         raise NotAUser("not_an_object")
-    return [_text(value) for value in _flatten(user)]
+    return [text(value) for value in _flatten(user)]
 
 
 def _flatten(user: User) -> tuple[Any, ...]:
@@ -124,7 +126,7 @@ def _flatten(user: User) -> tuple[Any, ...]:
         name.last,
         user.gender,
         _address(location),
-        _digits(location.postcode),
+        digits(location.postcode),
         user.email,
         login.username,
         _part(user.dob, _NO_DATE, _BAD_DATE).date,
@@ -144,7 +146,8 @@ def _part(value: object, absent: P, unreadable: P) -> P:
     return absent if value is None else unreadable
 
 
-def _text(value: Any) -> Text:
+def text(value: Any) -> Text:
+    """Without outer blanks and composed; None when nothing is left, UNREADABLE for what is no text."""
     if value.__class__ is str:
         value = value.strip()
         if not value.isascii():
@@ -153,16 +156,21 @@ def _text(value: Any) -> Text:
     return None if value is None else UNREADABLE
 
 
-def _digits(value: Any) -> Any:
+def digits(value: Any) -> Any:
     """Whole numbers as text; bool is no number here, and what a float would print is not what the source meant."""
     return str(value) if value.__class__ is int else value
 
 
 def _address(location: _Location) -> Text:
     street = _part(location.street, _NO_STREET, _BAD_STREET)
-    number, name = _text(_digits(street.number)), _text(street.name)
-    rest = (_text(location.city), _text(location.state), _text(location.country))
-    if number is UNREADABLE or name is UNREADABLE or UNREADABLE in rest:
-        return UNREADABLE
+    parts = (
+        *(text(digits(street.number)), text(street.name)),
+        *(text(location.city), text(location.state), text(location.country)),
+    )
+    return UNREADABLE if UNREADABLE in parts else address(*parts)
+
+
+def address(number: Text, name: Text, *rest: Text) -> Text:
+    """A street's number and name, and what follows them, on one line; None where all of it is absent."""
     first = f"{number} {name}" if number and name else number or name
     return ", ".join([part for part in (first, *rest) if part]) or None

@@ -1,12 +1,15 @@
-"""From the body of an HTTP answer to the exact bytes of each record in it."""
+"""From the body of an HTTP answer to the users in it, and to the exact bytes of each."""
 
 import codecs
 import re
 from collections.abc import Sequence
+from functools import cached_property
 
 import msgspec
 
 from nifi_processors.errors import PageRefused
+from nifi_processors.normalise import MALFORMED
+from nifi_processors.typed import User
 
 MAX_BYTES = 64 * 1024 * 1024
 MAX_RECORDS = 5_000  # the most that is asked for; each takes a microsecond of the page's time, see stamp.py
@@ -14,8 +17,13 @@ MAX_RECORDS = 5_000  # the most that is asked for; each takes a microsecond of t
 Record = bytes | msgspec.Raw
 
 
-class _Page(msgspec.Struct):
+class _Elements(msgspec.Struct):
     results: list[msgspec.Raw]
+    info: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _TypedPage(msgspec.Struct):
+    results: list[User]
     info: msgspec.Raw = msgspec.Raw(b"null")
 
 
@@ -24,7 +32,8 @@ class _Info(msgspec.Struct):
     results: object = None
 
 
-_decode_page = msgspec.json.Decoder(_Page).decode
+_decode_elements = msgspec.json.Decoder(_Elements).decode
+_decode_typed_page = msgspec.json.Decoder(_TypedPage).decode
 _decode_info = msgspec.json.Decoder(_Info).decode
 
 # What structures JSON: whole strings (so that brackets in them don't count), brackets, commas, and a stray quote.
@@ -34,40 +43,63 @@ _RESULTS, _INFO = b'"results"[', b'"info"{'
 _BLANKS = b" \t\r\n"
 
 
-def records(content: bytes, number: int) -> Sequence[Record]:
-    """The elements of `results`, each as the exact bytes received.
+class Page:
+    """A page of users.
 
-    number: the page that was asked for. One malformed record does not cost the page: its bytes are returned too.
-    Raises PageRefused with page_not_json, page_has_no_results, page_empty, page_has_too_many, page_number_differs or
-    page_count_differs.
+    users: all of them, where every one has the types of typed.py; None for any other page.
     """
-    content = content.removeprefix(codecs.BOM_UTF8)
-    found: Sequence[Record]
-    info: Record
-    try:
-        page = _decode_page(content)
-        found, info = page.results, page.info
-    except msgspec.ValidationError:
-        raise PageRefused("page_has_no_results") from None
-    except (msgspec.DecodeError, RecursionError):
-        found, info = _slices(content)
-    if not found:
+
+    def __init__(self, content: bytes, number: int) -> None:
+        """number: the page that was asked for. One malformed record does not cost the page.
+
+        Raises PageRefused with page_not_json, page_has_no_results, page_empty, page_has_too_many, page_number_differs
+        or page_count_differs.
+        """
+        self._content = content.removeprefix(codecs.BOM_UTF8)
+        self.users: list[User] | None = None
+        try:
+            page = _decode_typed_page(self._content)
+        except MALFORMED:
+            found, info = self._elements
+            _check(len(found), info, number)
+        else:
+            self.users = page.results
+            _check(len(page.results), page.info, number)
+
+    @property
+    def records(self) -> Sequence[Record]:
+        """The elements of `results`, each as the exact bytes received, those of malformed ones too."""
+        return self._elements[0]
+
+    @cached_property
+    def _elements(self) -> tuple[Sequence[Record], Record]:
+        """The records and the page's `info`."""
+        try:
+            page = _decode_elements(self._content)
+        except msgspec.ValidationError:
+            raise PageRefused("page_has_no_results") from None
+        except (msgspec.DecodeError, RecursionError):
+            return _slices(self._content)
+        return page.results, page.info
+
+
+def _check(count: int, info: Record, number: int) -> None:
+    if not count:
         raise PageRefused("page_empty")
-    if len(found) > MAX_RECORDS:
+    if count > MAX_RECORDS:
         raise PageRefused("page_has_too_many")
     named = _info(info)
     # An answer that names itself must be the one asked for. Sources differ in writing numbers as numbers or as text.
     if named.page is not None and str(named.page) != str(number):
         raise PageRefused("page_number_differs")
-    if named.results is not None and str(named.results) != str(len(found)):
+    if named.results is not None and str(named.results) != str(count):
         raise PageRefused("page_count_differs")
-    return found
 
 
 def _info(info: Record) -> _Info:
     try:
         return _decode_info(info)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except MALFORMED:
         return _Info()
 
 

@@ -3,20 +3,21 @@
 import json
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from nifi_processors.contract import contract
 from nifi_processors.errors import FlowFileError
-from nifi_processors.frames import encoder
-from nifi_processors.normalise import FIELDS, NotAUser, normalise
-from nifi_processors.page import Record, records
+from nifi_processors.frames import encoder, page_encoder
+from nifi_processors.normalise import NotAUser, Text, normalise
+from nifi_processors.page import Page
 from nifi_processors.publisher import Message, Publisher
 from nifi_processors.pull_run import run_key
 from nifi_processors.registry import SchemaIds
-from nifi_processors.validate import reasons
+from nifi_processors.typed import texts
+from nifi_processors.validate import RULES_OF_TEXTS, reasons
 
 MAX_FRAME_BYTES = 900_000  # below what a broker takes by default; a larger one would never be acknowledged
 MAX_DEAD_LETTER_BYTES = 72 * 1024 * 1024  # a record can be a whole page, and then there are its reasons
@@ -111,30 +112,37 @@ class Partitioned:
         return len(self.messages) + len(self.invalid)
 
 
-def partition(found: Iterable[Record], fetch: Fetch, flow_version: str, schema_id: int) -> Partitioned:
+def partition(page: Page, fetch: Fetch, flow_version: str, schema_id: int) -> Partitioned:
     """Frames of the valid records, dead letters of the others, both in the order of the page."""
-    encode = encoder(contract("user"), schema_id)
+    same = {"source": fetch.source, "fetched_at": fetch.fetched_at, "flow_version": flow_version}
+    encode = page_encoder(contract("user"), schema_id, same)
     messages: list[Message] = []
     invalid: list[DeadLetter] = []
-    for position, record in enumerate(found):
-        try:
-            texts = normalise(record)
-            why = reasons(texts)
-        except NotAUser as finding:
-            why = [finding.reason]
+    for position, (found, why) in enumerate(_read(page)):
         if not why:
-            user: dict[str, Any] = dict(zip(FIELDS, texts, strict=True))
-            user["source"] = fetch.source
-            user["fetched_at"] = fetch.fetched_at
-            user["event_time"] = fetch.fetched_at + position
-            user["flow_version"] = flow_version
-            frame = encode(user)
+            frame = encode([*found, fetch.fetched_at + position])
             if len(frame) <= MAX_FRAME_BYTES:
-                messages.append((user["id"].encode(), frame))
+                messages.append((found[0].encode(), frame))
                 continue
             why = ["too_large"]
-        invalid.append(DeadLetter(why, position, bytes(record)))
+        invalid.append(DeadLetter(why, position, bytes(page.records[position])))
     return Partitioned(messages, invalid, len({key for key, _ in messages}))
+
+
+def _read(page: Page) -> Iterator[tuple[Sequence[Text], list[str]]]:
+    """The texts of each record, in the order of FIELDS, and why it is invalid."""
+    if page.users is not None:
+        for user in page.users:
+            found = texts(user)
+            yield found, reasons(found, RULES_OF_TEXTS)
+        return
+    for record in page.records:
+        try:
+            given = normalise(record)
+        except NotAUser as finding:
+            yield (), [finding.reason]
+        else:
+            yield given, reasons(given)
 
 
 def receipt(fetch: Fetch, found: Partitioned, flow_version: str) -> dict[str, Any]:
@@ -161,7 +169,7 @@ def publish_page(
 
     Raises PageRefused when content is no page of users, and ProcessorError when a record may not have arrived.
     """
-    found = partition(records(content, fetch.number), fetch, flow_version, registry.schema_id(topic, "user"))
+    found = partition(Page(content, fetch.number), fetch, flow_version, registry.schema_id(topic, "user"))
     publisher.send(topic, found.messages, headers=[("page", fetch.origin.encode())])
     pages = f"{topic}.pages"
     encode = encoder(contract("page_receipt"), registry.schema_id(pages, "page_receipt"))

@@ -21,7 +21,7 @@ def outdated(attributes: Mapping[str, str | None], fetched_at: int, flow_version
     """What is to be written to a page that was stamped under another flow version; empty when it was under this one.
 
     attributes: of STAMP. fetched_at: its time, in microseconds. A page that has used up its slots loses its time: it is
-    stamped as if it were received now.
+    stamped anew, behind every page that was stamped so far.
     """
     if attributes.get("page:flow_version") == flow_version:
         return {}

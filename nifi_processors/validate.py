@@ -32,18 +32,22 @@ _CHECKS: dict[str, tuple[str, Callable[[str], object]]] = {
     "registered_date": ("not_a_date", is_date),
 }
 
-_Plan = tuple[str, bool, str, Callable[[str], object] | None]
+_Rule = tuple[int, str, bool, str, Callable[[str], object] | None]  # place in FIELDS, field, required, code, check
 _NO_CHECK: tuple[str, None] = ("", None)
-_PLAN: Sequence[_Plan] = [(name, contract("user").requires(name), *_CHECKS.get(name, _NO_CHECK)) for name in FIELDS]
+RULES: Sequence[_Rule] = [
+    (place, name, contract("user").requires(name), *_CHECKS.get(name, _NO_CHECK)) for place, name in enumerate(FIELDS)
+]
+RULES_OF_TEXTS: Sequence[_Rule] = [rule for rule in RULES if rule[2] or rule[4]]  # where nothing is UNREADABLE
 
 
-def reasons(texts: Sequence[Text]) -> list[str]:
+def reasons(texts: Sequence[Text], rules: Sequence[_Rule] = RULES) -> list[str]:
     """Why a record is invalid, as code:field in the order of the fields; empty when it is valid.
 
-    texts: in the order of normalise.FIELDS.
+    texts: in the order of normalise.FIELDS. rules: RULES_OF_TEXTS will do where every text is one or None.
     """
     found = []
-    for text, (field, required, code, check) in zip(texts, _PLAN, strict=False):
+    for place, field, required, code, check in rules:
+        text = texts[place]
         if text is None:
             if required:
                 found.append(f"missing:{field}")

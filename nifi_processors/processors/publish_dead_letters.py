@@ -12,9 +12,11 @@ from nifi_processors.lazy import Lazy
 from nifi_processors.publish import ATTRIBUTES, MAX_DEAD_LETTER_BYTES, Fetch, publish_dead_letters
 from nifi_processors.publisher import KafkaPublisher
 from nifi_processors.py4j_bytes import register_bytes_converter
+from nifi_processors.py4j_sockets import acknowledge_at_once
 from nifi_processors.registry import SchemaRegistry
 
 register_bytes_converter()
+acknowledge_at_once()
 
 
 class PublishDeadLetters(FlowFileTransform):

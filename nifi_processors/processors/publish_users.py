@@ -13,10 +13,12 @@ from nifi_processors.page import MAX_BYTES
 from nifi_processors.publish import ATTRIBUTES, Fetch, publish_page
 from nifi_processors.publisher import KafkaPublisher
 from nifi_processors.py4j_bytes import register_bytes_converter
+from nifi_processors.py4j_sockets import acknowledge_at_once
 from nifi_processors.registry import SchemaRegistry
 from nifi_processors.stamp import STAMP, outdated
 
 register_bytes_converter()
+acknowledge_at_once()
 
 
 class PublishUsers(FlowFileTransform):

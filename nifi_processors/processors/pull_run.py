@@ -15,6 +15,7 @@ from nifiapi.properties import (
     ValidationResult,
 )
 
+from nifi_processors.page import MAX_RECORDS
 from nifi_processors.pull_run import Cursor, Progress, Run, attributes, handed_over, step
 
 
@@ -92,8 +93,9 @@ class PullRun(FlowFileSource):
         size = context.getProperty(self.PAGE_SIZE).getValue() or ""
         name = context.getProperty(self.SOURCE_NAME).getValue() or ""
         found = []
-        if size.isdecimal() and int(size) > 5000:
-            found.append(ValidationResult("Page Size", "a page holds at most 5000 users", valid=False, input=size))
+        if size.isdecimal() and int(size) > MAX_RECORDS:
+            what = f"a page holds at most {MAX_RECORDS} users"
+            found.append(ValidationResult("Page Size", what, valid=False, input=size))
         if "/" in name:
             found.append(ValidationResult("Source Name", "it may not hold a slash", valid=False, input=name))
         return found

@@ -40,8 +40,8 @@ def texts(user: object) -> dict[str, Any]:
     return dict(zip(FIELDS, normalise(json.dumps(user).encode()), strict=True))
 
 
-def changed(path: str, value: object) -> dict[str, Any]:
-    user = copy.deepcopy(USER)
+def changed(path: str, value: object, of: dict[str, Any] = USER) -> dict[str, Any]:
+    user = copy.deepcopy(of)
     *groups, last = path.split(".")
     place = user
     for group in groups:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from nifi_processors.page import MAX_RECORDS
 from tests.nifi_harness import context
 from tests.unit.processors.thin import RUN, processor, take
 
@@ -87,8 +88,17 @@ def test_the_interval_is_kept() -> None:
 
 @pytest.mark.parametrize(
     ("values", "subjects"),
-    [({}, []), ({"page_size": "5001"}, ["Page Size"]), ({"source_name": "a/b", "page_size": "5000"}, ["Source Name"])],
+    [
+        ({}, []),
+        ({"page_size": f"{MAX_RECORDS + 1}"}, ["Page Size"]),
+        ({"source_name": "a/b", "page_size": f"{MAX_RECORDS}"}, ["Source Name"]),
+    ],
 )
 def test_what_no_validator_of_nifi_checks(values: dict[str, str], subjects: list[str]) -> None:
     source = processor("pull_run")
     assert [result.subject for result in source.customValidate(context(source, **{**RUN, **values}))] == subjects
+
+
+def test_the_page_size_is_described_with_its_bound() -> None:
+    """Which NiFi reads as syntax: no name can stand for it."""
+    assert f"1 to {MAX_RECORDS}." in processor("pull_run").PAGE_SIZE.description

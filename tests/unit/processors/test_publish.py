@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from nifi_processors.contract import contract
 from nifi_processors.errors import DeliveryError, FlowFileError, PageRefused
-from nifi_processors.frames import encoder
-from nifi_processors.page import records
+from nifi_processors.frames import encoder, page_encoder
+from nifi_processors.page import Page
 from nifi_processors.publish import (
     DeadLetter,
     Fetch,
+    Partitioned,
     partition,
     publish_dead_letters,
     publish_page,
@@ -47,12 +48,16 @@ def decoded(name: str, frame: bytes) -> dict[str, Any]:
 
 
 def slices(content: bytes) -> list[bytes]:
-    return [bytes(record) for record in records(content, 7)]
+    return [bytes(record) for record in Page(content, 7).records]
+
+
+def partitioned(*found: bytes, schema_id: int = 1) -> Partitioned:
+    return partition(Page(page(*found), 7), FETCH, "v1", schema_id)
 
 
 def refusal(content: bytes) -> str:
     with pytest.raises(PageRefused) as raised:
-        records(content, 7)
+        Page(content, 7)
     return raised.value.code
 
 
@@ -96,7 +101,7 @@ def test_records_are_the_exact_bytes() -> None:
 def test_one_malformed_record_does_not_cost_the_page(bad: bytes) -> None:
     content = page(VALID, b" " + bad + b"\n", b'{"c":[{},[1,2]],"d":"\\"]}"}')
     assert slices(content) == [VALID, bad, b'{"c":[{},[1,2]],"d":"\\"]}"}']
-    found = partition(records(content, 7), FETCH, "v1", 1)
+    found = partition(Page(content, 7), FETCH, "v1", 1)
     assert found.invalid[0].reasons == ["not_json"]
     assert len(found.messages) == 1
 
@@ -152,7 +157,7 @@ def test_a_page_need_not_name_itself(info: bytes) -> None:
 
 
 def test_a_frame_is_a_zero_byte_the_schema_id_and_avro() -> None:
-    found = partition([VALID], FETCH, "v1", 258)
+    found = partitioned(VALID, schema_id=258)
     [(key, frame)] = found.messages
     assert key == KEY.encode()
     assert frame == (
@@ -177,9 +182,24 @@ def test_frames_are_what_fastavro_writes(data: st.DataObject) -> None:
         assert encoder(contract(name), 1)(record) == b"\x00\x00\x00\x00\x01" + expected.getvalue()
 
 
+@given(st.data(), st.sets(st.sampled_from(sorted(contract("user").types))))
+def test_frames_of_a_page_are_the_same(data: st.DataObject, shared: set[str]) -> None:
+    record = {field: data.draw(_values(type_), label=field) for field, type_ in contract("user").types.items()}
+    same = {field: record[field] for field in shared if record[field] is not None}
+    encode = page_encoder(contract("user"), 258, same)
+    values = [value for field, value in record.items() if field not in same]
+    assert encode(values) == encoder(contract("user"), 258)(record)
+
+
+def test_what_has_no_value_although_it_must_have_one_is_not_framed() -> None:
+    encode = page_encoder(contract("user"), 1, {})
+    with pytest.raises(TypeError):
+        encode([None] * len(contract("user").types))
+
+
 @pytest.mark.parametrize("size", [1, 63, 64, 255, 256, 299, 8191, 8192, 500_000])
 def test_texts_of_every_length_are_framed(size: int) -> None:
-    found = partition([VALID.replace(b"Ana", b"A" * size)], FETCH, "v1", 1)
+    found = partitioned(VALID.replace(b"Ana", b"A" * size))
     assert decoded("user", found.messages[0][1])["first_name"] == "A" * size
 
 
@@ -198,7 +218,7 @@ def _values(type_: Any) -> st.SearchStrategy[Any]:
 
 
 def test_each_record_carries_its_own_event_time() -> None:
-    found = partition([VALID, b"{}", VALID], FETCH, "v1", 1)
+    found = partitioned(VALID, b"{}", VALID)
     users = [decoded("user", frame) for _, frame in found.messages]
     assert [user["event_time"].isoformat() for user in users] == [
         "2023-11-14T22:13:20+00:00",
@@ -209,24 +229,24 @@ def test_each_record_carries_its_own_event_time() -> None:
 
 
 def test_invalid_records_keep_their_bytes_their_place_and_all_reasons() -> None:
-    found = partition([VALID, b'{"email" : "x"}', b"[]", b"{"], FETCH, "v1", 1)
+    found = partitioned(VALID, b'{"email" : "x"}', b"[]", b"NaN")
     assert found.invalid == [
         DeadLetter(["missing:id", "missing:first_name", "missing:last_name", "not_email:email"], 1, b'{"email" : "x"}'),
         DeadLetter(["not_an_object"], 2, b"[]"),
-        DeadLetter(["not_json"], 3, b"{"),
+        DeadLetter(["not_json"], 3, b"NaN"),
     ]
 
 
 def test_a_record_too_large_for_kafka_is_a_dead_letter() -> None:
     huge = VALID.replace(b"Ana", b"A" * 900_000)
-    found = partition([huge, VALID], FETCH, "v1", 1)
+    found = partitioned(huge, VALID)
     assert [(letter.reasons, letter.position) for letter in found.invalid] == [(["too_large"], 0)]
     assert len(found.messages) == 1
 
 
 def test_keys_count_once() -> None:
     other = VALID.replace(b"7A0E", b"7A0F")
-    assert partition([VALID, VALID, other], FETCH, "v1", 1).keys == 2
+    assert partitioned(VALID, VALID, other).keys == 2
 
 
 ANY = st.recursive(
@@ -245,7 +265,7 @@ RECORDS = st.lists(
 
 @given(RECORDS)
 def test_nothing_is_lost_and_the_invalid_come_back_to_the_byte(given_records: list[bytes]) -> None:
-    found = partition(records(page(*given_records), 7), FETCH, "v1", 1)
+    found = partitioned(*given_records)
     assert len(found.messages) + len(found.invalid) == found.fetched == len(given_records)
     assert len(found.messages) == given_records.count(VALID)
     lines = [letter.line() for letter in found.invalid]

@@ -13,7 +13,7 @@ import pytest
 
 from nifi_processors.errors import PageRefused
 from nifi_processors.normalise import normalise
-from nifi_processors.page import records
+from nifi_processors.page import Page
 from nifi_processors.validate import reasons
 from scripts.source import faults, invalid, misbehave, people
 from scripts.source.faults import FAULTS, fault
@@ -26,7 +26,7 @@ RIGHT = list(people.users("f", range(20)))
 def refusal(body: bytes) -> str:
     """The code with which the flow refuses this answer to page 1."""
     with pytest.raises(PageRefused) as refused:
-        records(body, 1)
+        Page(body, 1)
     return refused.value.code
 
 
@@ -119,8 +119,8 @@ def is_under_another_name(served: Served) -> None:
 def holds_users_that_no_row_can_come_of(served: Served) -> None:
     status, body = served.page(f"{ASKED}&fault=reshaped-users")
     assert status == 200
-    assert [json.loads(bytes(user))["user"] for user in records(body, 1)] == [json.loads(user) for user in RIGHT]
-    for user in records(body, 1):
+    assert [json.loads(bytes(user))["user"] for user in Page(body, 1).records] == [json.loads(user) for user in RIGHT]
+    for user in Page(body, 1).records:
         assert reasons(normalise(user)) == [f"missing:{name}" for name in ("id", "first_name", "last_name", "email")]
 
 
@@ -147,7 +147,7 @@ def test_each_fault_is_what_it_is_called(served: Served, monkeypatch: pytest.Mon
     monkeypatch.setattr(faults, "HANG", 0.5)
     ANSWERS[name](served)
     assert served.stats()["faults"] == {**dict.fromkeys(FAULTS, 0), name: 1}
-    assert [bytes(user) for user in records(served.page(ASKED)[1], 1)] == RIGHT
+    assert [bytes(user) for user in Page(served.page(ASKED)[1], 1).records] == RIGHT
 
 
 def test_an_unknown_fault_is_named_with_those_there_are(served: Served) -> None:
