@@ -6,7 +6,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from scripts.bench import contenders
 from scripts.bench.conditions import Conditions
 from scripts.bench.contenders import Contender
 from scripts.bench.measure import Latency, Throughput, latency, throughput
+from scripts.bench.peer.binary import Peer
 from scripts.bootstrap import ROOT
 from scripts.deployment import service, state
 from scripts.deployment.context import Context
@@ -38,7 +40,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Result:
-    """One contender. throughput: the runs in their order."""
+    """One contender, warm and without Airflow. throughput: the runs in their order."""
 
     throughput: list[Throughput]
     latency: Latency
@@ -51,23 +53,29 @@ class Result:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """ceilings: what each engine does alone, users a second. findings: what `audit` found wrong after it all."""
+    """ages: engine -> seconds that it had run for when the benchmark began. cold: the pipeline's latency right then,
+    None when the stack was too old. airflow: whether Airflow ran then, and beside `cold`. with_airflow: the pipeline's
+    latency once warm, with Airflow; None when it did not run. peer: None without one; peer_title: its name and version.
+    ceilings: what each engine does alone, users a second.
+    findings: what `audit` found wrong after it all.
+    """
 
     commit: str
     when: str
     conditions: Conditions
     cores: int
     load_before: float
+    ages: dict[str, int]
+    airflow: bool
+    cold: Latency | None
+    with_airflow: Latency | None
     pipeline: Result
     baseline: Result
+    peer: Result | None
+    peer_title: str
     ceilings: dict[str, float]
     counts: dict[str, int]
     findings: list[str]
-
-    @property
-    def ratio(self) -> float:
-        """The pipeline's median throughput as part of the baseline's."""
-        return self.pipeline.median.rate / self.baseline.median.rate
 
 
 def check_free(stack: Stack, pipeline: Pipeline) -> None:
@@ -91,60 +99,117 @@ def check_free(stack: Stack, pipeline: Pipeline) -> None:
         )
 
 
-def run(stack: Stack, pipeline: Pipeline, conditions: Conditions, say: Say) -> Benchmark:
-    """Measure everything. Raises TransientError when the stack is not ready, is busy or fails on the way.
+def run(stack: Stack, pipeline: Pipeline, conditions: Conditions, say: Say, peer: Peer | None = None) -> Benchmark:
+    """Measure everything, and a peer if there is one.
+
+    Raises TransientError when the stack is not ready, is busy or fails on the way.
 
     The flow gets its parameters back and the consumer runs again, however it ends; the users that were pulled stay.
     """
     check_free(stack, pipeline)
-    load = os.getloadavg()[0]
-    begun = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    with tempfile.TemporaryDirectory() as folder, cassandra.session(stack.settings, stack.credentials) as session:
+    load, begun, ages = os.getloadavg()[0], time.gmtime(), contenders.ages(stack)
+    airflow = bool(contenders.airflow(stack))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        cassandra.session(stack.settings, stack.credentials) as session,
+        ExitStack() as left_out,
+    ):
         log = Path(folder) / "answered"
-        with contenders.airflow_left_out(stack), contenders.source(stack, log) as (url, pid):
-            before = _overrides(stack, pipeline)
-            try:
-                ours = _measured(contenders.Ours(stack, pipeline, url, pid), stack, session, log, conditions, say)
-                say("audit")
-                audited = collect(stack.settings, pipeline)
+        url, pid = left_out.enter_context(contenders.source(stack, log))
+        before = _overrides(stack, pipeline)
+        meter = _Meter(stack, session, log, conditions, say)
+        try:
+            contender = contenders.Ours(stack, pipeline, url, pid)
+            cold = meter.cold(contender) if is_cold(ages, conditions) else None
+            meter.warm_up(contender)
+            with_airflow = meter.latency(contender, " with Airflow") if airflow else None
+            left_out.enter_context(contenders.airflow_left_out(stack))
+            ours = meter.result(contender)
+            say("audit")
+            audited = collect(stack.settings, pipeline)
+            with contenders.spark_free(stack):
                 with contenders.baseline(stack, pipeline, session, url, pid) as plain:
-                    theirs = _measured(plain, stack, session, log, conditions, say)
+                    meter.warm_up(plain)
+                    theirs = meter.result(plain)
+                others = None
+                if peer:
+                    with contenders.peer(stack, pipeline, session, url, pid, peer) as other:
+                        meter.warm_up(other)
+                        others = meter.result(other)
                 say("ceilings")
                 ceilings = _ceilings(stack, pipeline, session, url, conditions)
-            finally:
-                _restore(stack, pipeline, before)
+        finally:
+            _restore(stack, pipeline, before)
     return Benchmark(
-        commit(),
-        begun,
-        conditions,
-        os.cpu_count() or 0,
-        load,
-        ours,
-        theirs,
-        ceilings,
-        audited.counts,
-        audited.findings,
+        commit=commit(),
+        when=time.strftime("%Y-%m-%dT%H:%M:%SZ", begun),
+        conditions=conditions,
+        cores=os.cpu_count() or 0,
+        load_before=load,
+        ages=ages,
+        airflow=airflow,
+        cold=cold,
+        with_airflow=with_airflow,
+        pipeline=ours,
+        baseline=theirs,
+        peer=others,
+        peer_title=peer.title if peer else "",
+        ceilings=ceilings,
+        counts=audited.counts,
+        findings=audited.findings,
     )
 
 
-def _measured(
-    contender: Contender, stack: Stack, session: Session, log: Path, conditions: Conditions, say: Say
-) -> Result:
-    seed = f"{contender.name}-{int(time.time())}"
+def is_cold(ages: Mapping[str, float], conditions: Conditions) -> bool:
+    """Whether a stack whose engines run for so many seconds has an engine that has just begun."""
+    return min(ages.values()) < conditions.cold_age
 
-    def pulled(name: str, pages: int) -> Throughput:
-        return throughput(contender, stack.settings, session, log, f"{seed}-{name}", pages, conditions.page)
 
-    say(f"{contender.name}: warming up with {conditions.warm_up:,} users")
-    pulled("warm", conditions.warm_up // conditions.page)
-    runs = []
-    for number in range(1, conditions.runs + 1):
-        runs.append(pulled(str(number), conditions.pages))
-        say(f"{contender.name}: run {number} of {conditions.runs}: {runs[-1].rate:,.0f} users/s")
-    say(f"{contender.name}: latency for {conditions.latency_seconds:.0f} s")
-    late = latency(contender, session, log, f"{seed}-latency", conditions)
-    say(f"{contender.name}: p95 {late.p95:.2f} s")
-    return Result(runs, late)
+@dataclass(frozen=True)
+class _Meter:
+    """Measures contenders one after the other."""
+
+    stack: Stack
+    session: Session
+    log: Path
+    conditions: Conditions
+    say: Say
+
+    def warm_up(self, contender: Contender) -> None:
+        users = self.conditions.warm_up
+        self.say(f"{contender.name}: warming up with {users:,} users")
+        self._pulled(contender, "warm", users // self.conditions.page)
+
+    def result(self, contender: Contender) -> Result:
+        runs = []
+        for number in range(1, self.conditions.runs + 1):
+            runs.append(self._pulled(contender, str(number), self.conditions.pages))
+            self.say(f"{contender.name}: run {number} of {self.conditions.runs}: {runs[-1].rate:,.0f} users/s")
+        return Result(runs, self.latency(contender))
+
+    def latency(self, contender: Contender, how: str = "") -> Latency:
+        """how: said beside it."""
+        pages, skipped = self.conditions.latency_pages, self.conditions.latency_pages_skipped
+        return self._paced(contender, f"latency{how}", pages, skipped)
+
+    def cold(self, contender: Contender) -> Latency:
+        return self._paced(contender, "latency while cold", self.conditions.cold_pages, 0)
+
+    def _paced(self, contender: Contender, what: str, pages: int, skipped: int) -> Latency:
+        self.say(f"{contender.name}: {what} for {pages * self.conditions.latency_interval:.0f} s")
+        seed = _seed(contender, "latency")
+        late = latency(contender, self.session, self.log, seed, self.conditions, pages, skipped)
+        self.say(f"{contender.name}: p95 {late.p95:.3f} s, {sum(late.cores.values()):.2f} cores")
+        return late
+
+    def _pulled(self, contender: Contender, name: str, pages: int) -> Throughput:
+        seed, page = _seed(contender, name), self.conditions.page
+        return throughput(contender, self.stack.settings, self.session, self.log, seed, pages, page)
+
+
+def _seed(contender: Contender, name: str) -> str:
+    """Of users that nobody has pulled yet."""
+    return f"{contender.name}-{int(time.time())}-{name}"
 
 
 def _overrides(stack: Stack, pipeline: Pipeline) -> dict[str, str]:
@@ -193,7 +258,7 @@ def _publish_alone(stack: Stack, pipeline: Pipeline, conditions: Conditions) -> 
 
 
 def _append_alone(stack: Stack, pipeline: Pipeline, session: Session, conditions: Conditions) -> float:
-    with contenders.spark_free(stack), contenders.table(session, pipeline) as table:
+    with contenders.table(session, pipeline) as table:
         done = subprocess.run(
             [sys.executable, "-m", "scripts.bench.baseline.append", table, str(conditions.users), str(conditions.runs)],
             cwd=ROOT,

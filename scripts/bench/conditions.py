@@ -9,7 +9,9 @@ class Conditions:
 
     warm_up: users that pass before anything is measured, so that JVMs are compiled. latency_page: users a page of the
     latency run, which asks for one every latency_interval seconds, for latency_seconds; its first latency_skipped
-    seconds don't count: the JVMs meet small batches for the first time in them.
+    seconds don't count: the JVMs meet small batches for the first time in them. cold_age: seconds from the start of
+    its youngest engine up to which a stack is cold. cold_seconds: how long its latency is then measured, with nothing
+    before it.
     """
 
     users: int = 200_000
@@ -20,6 +22,8 @@ class Conditions:
     latency_interval: float = 0.1
     latency_seconds: float = 90
     latency_skipped: float = 30
+    cold_age: float = 120
+    cold_seconds: float = 60
 
     @property
     def pages(self) -> int:
@@ -32,6 +36,10 @@ class Conditions:
     @property
     def latency_pages_skipped(self) -> int:
         return round(self.latency_skipped / self.latency_interval)
+
+    @property
+    def cold_pages(self) -> int:
+        return round(self.cold_seconds / self.latency_interval)
 
 
 FULL = Conditions()

@@ -1,4 +1,4 @@
-"""The two ways from the same HTTP source to a row that are held against each other, on the same engines."""
+"""The ways from the same HTTP source to a row that are held against each other, on the same engines."""
 
 import json
 import os
@@ -7,37 +7,36 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import requests
 from cassandra.cluster import Session
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from nifi_flows.errors import TerminalError, TransientError
 from nifi_flows.pipeline import Pipeline
 from scripts.audit.collect import settle
+from scripts.bench.peer import binary
+from scripts.bench.peer.binary import Peer
 from scripts.bootstrap import ROOT
 from scripts.deployment import service
 from scripts.deployment.context import Context
 from scripts.stack import schema_registry
-from scripts.stack.engines import kafka
+from scripts.stack.engines import cassandra, kafka, registry, watch
 from scripts.stack.settings import LOOPBACK
 from scripts.stack.stack import Stack, configuration, wait_ready
-from spark_consumer.names import subject
+from spark_consumer.names import TableName, subject
+from spark_consumer.table import create_table
 
 Dead = Callable[[], str | None]  # why no more rows will come, or None
 
 _ANSWER = 3.0  # seconds that an engine gets for an answer
-_TABLE = "bench_baseline"  # in the pipeline's keyspace
-_COLUMNS = (
-    "id uuid PRIMARY KEY, first_name text, last_name text, gender text, address text, post_code text, email text, "
-    "username text, registered_date text, phone text, picture text, dob text, source text, fetched_at timestamp, "
-    "flow_version text"
-)
+_TABLE = "bench"  # in the pipeline's keyspace
 
 
 class Contender(Protocol):
@@ -99,52 +98,40 @@ class Ours:
 
 
 @dataclass
-class Baseline:
-    """One Python process and a bare Spark job, on the same Kafka, registry, Spark and Cassandra."""
+class Pair:
+    """Two processes that do what NiFi and the consumer do, on the same engines: one for each pull, and one that stays.
 
+    engines: those that they need. produce: starts the producer of a pull, which goes on until its stdin ends. consumer:
+    goes on until it is told to end.
+    """
+
+    name: str
     stack: Stack
-    pipeline: Pipeline
-    source: str
     source_pid: int
-    consumer: "subprocess.Popen[bytes]"
     topic: str
     table: str
+    engines: Sequence[str]
+    produce: Callable[[str, int, int, float], "subprocess.Popen[bytes]"]
+    consumer: "subprocess.Popen[bytes]"
     producer: "subprocess.Popen[bytes] | None" = None
-    name: str = "baseline"
 
     def pull(self, seed: str, pages: int, size: int, interval: float) -> Dead:
-        schema = _schema(self.pipeline)
-        job = {
-            "url": self.source,
-            "seed": seed,
-            "pages": pages,
-            "size": size,
-            "interval": interval,
-            "brokers": kafka.address(self.stack.settings),
-            "topic": self.topic,
-            "schema_id": schema_registry.register(self.stack.settings, subject(self.pipeline.topic), schema),
-            "schema": schema,
-        }
         self.settled()
-        producer = _python("scripts.bench.baseline.producer", [], {}, self.stack, stdin=subprocess.PIPE)
-        assert producer.stdin
-        producer.stdin.write(json.dumps(job).encode() + b"\n")
-        producer.stdin.flush()
-        self.producer = producer
+        producer = self.producer = self.produce(seed, pages, size, interval)
 
         def dead() -> str | None:
-            if producer.poll():
-                return f"the baseline's producer ended with {producer.returncode}"
-            return f"the baseline's Spark job ended with {code}" if (code := self.consumer.poll()) is not None else None
+            if producer.poll() is not None:
+                return f"the {self.name}'s producer ended with {producer.returncode}"
+            code = self.consumer.poll()
+            return f"the {self.name}'s consumer ended with {code}" if code is not None else None
 
         return dead
 
     def groups(self) -> dict[str, int]:
-        engines = ("kafka", "registry", "spark-master", "spark-worker", "cassandra")
         return {
             "source": self.source_pid,
             "producer": self.producer.pid if self.producer else 0,
-            **{engine: self.stack.supervisor.pid(engine) for engine in engines},
+            **{engine: self.stack.supervisor.pid(engine) for engine in self.engines},
             "consumer": self.consumer.pid,
         }
 
@@ -159,10 +146,25 @@ class Baseline:
                 _end(process)
 
 
+def ages(stack: Stack) -> dict[str, int]:
+    """Engine -> seconds since its start, of those that run and that records pass, and of Airflow's."""
+    beside = ("source", watch.NAME)
+    return {
+        engine.name: stack.supervisor.uptime(engine.name)
+        for engine in stack.engines
+        if engine.name not in beside and stack.supervisor.state(engine.name) == "RUNNING"
+    }
+
+
+def airflow(stack: Stack) -> list[str]:
+    """The engines of Airflow that run."""
+    return [e.name for e in stack.engines if e.optional and stack.supervisor.state(e.name) == "RUNNING"]
+
+
 @contextmanager
 def airflow_left_out(stack: Stack) -> Iterator[None]:
     """What watches the pipeline takes CPU that is no contender's, and would find the consumer standing still."""
-    running = [e.name for e in stack.engines if e.optional and stack.supervisor.state(e.name) == "RUNNING"]
+    running = airflow(stack)
     for name in running:
         stack.supervisor.stop_engine(name)
     try:
@@ -173,22 +175,93 @@ def airflow_left_out(stack: Stack) -> Iterator[None]:
 
 
 @contextmanager
-def baseline(stack: Stack, pipeline: Pipeline, session: Session, source: str, source_pid: int) -> Iterator[Baseline]:
-    """The baseline with a topic and a table of its own; the pipeline's consumer makes room for it and comes back."""
+def baseline(stack: Stack, pipeline: Pipeline, session: Session, source: str, source_pid: int) -> Iterator[Pair]:
+    """One Python process and a bare Spark job, with a topic and a table of their own. Needs `spark_free`."""
+    schema = _schema(pipeline)
     with (
-        spark_free(stack),
         tempfile.TemporaryDirectory() as checkpoint,
         topic(stack, pipeline) as own,
         table(session, pipeline) as rows,
     ):
-        arguments = [own, rows, checkpoint, _schema(pipeline)]
+        job = {
+            "url": source,
+            "brokers": kafka.address(stack.settings),
+            "topic": own,
+            "schema_id": _registered(stack, pipeline),
+            "schema": schema,
+        }
+
+        def produce(seed: str, pages: int, size: int, interval: float) -> "subprocess.Popen[bytes]":
+            producer = _python("scripts.bench.baseline.producer", [], {}, stack, stdin=subprocess.PIPE)
+            assert producer.stdin
+            pull = {"seed": seed, "pages": pages, "size": size, "interval": interval}
+            producer.stdin.write(json.dumps(job | pull).encode() + b"\n")
+            producer.stdin.flush()
+            return producer
+
+        arguments = [own, rows, checkpoint, schema]
         consumer = _python("scripts.bench.baseline.consumer", arguments, consumer_environment(stack, pipeline), stack)
-        plain = Baseline(stack, pipeline, source, source_pid, consumer, own, rows)
+        engines = ("kafka", "registry", "spark-master", "spark-worker", "cassandra")
+        plain = Pair("baseline", stack, source_pid, own, rows, engines, produce, consumer)
         try:
             _wait_for_stream(stack, consumer)
             yield plain
         finally:
             plain.end()
+
+
+@contextmanager
+def peer(
+    stack: Stack, pipeline: Pipeline, session: Session, source: str, source_pid: int, found: Peer
+) -> Iterator[Pair]:
+    """Two processes of the peer, with a topic, a consumer group and a table of their own."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        topic(stack, pipeline) as own,
+        table(session, pipeline) as rows,
+    ):
+        _registered(stack, pipeline)
+        values: dict[str, str | int] = {
+            "source": source,
+            "brokers": kafka.address(stack.settings),
+            "registry": registry.address(stack.settings),
+            "subject": subject(pipeline.topic),
+            "topic": own,
+            "cassandra": cassandra.address(stack.settings),
+            "user": cassandra.ROLE,
+            "password": stack.credentials.cassandra_password,
+            "table": rows,
+        }
+
+        def started(configuration: Path, stdin: int) -> "subprocess.Popen[bytes]":
+            command = found.command(configuration)
+            return _process(command, f"peer-{configuration.stem}", binary.environment(), stack, stdin)
+
+        def produce(seed: str, pages: int, size: int, interval: float) -> "subprocess.Popen[bytes]":
+            pace = f"{round(interval * 1000)}ms" if interval else ""
+            pull: dict[str, str | int] = {"seed": seed, "pages": pages, "size": size, "interval": pace}
+            return started(binary.write(binary.PRODUCER, Path(folder), values | pull), subprocess.PIPE)
+
+        consumer = started(binary.write(binary.CONSUMER, Path(folder), values), subprocess.DEVNULL)
+        engines = ("kafka", "registry", "cassandra")
+        other = Pair("peer", stack, source_pid, own, rows, engines, produce, consumer)
+        try:
+            yield other
+        finally:
+            other.end()
+            _forget_group(stack, own)
+
+
+def _forget_group(stack: Stack, group: str) -> None:
+    admin = _admin(stack)
+    for future in admin.delete_consumer_groups([group]).values():
+        with suppress(KafkaException):  # it may not have come so far
+            future.result()
+
+
+def _admin(stack: Stack) -> AdminClient:
+    """A client that has to outlive its futures."""
+    return AdminClient({"bootstrap.servers": kafka.address(stack.settings), "log_level": 0})
 
 
 @contextmanager
@@ -199,26 +272,34 @@ def topic(stack: Stack, pipeline: Pipeline) -> Iterator[str]:
     try:
         yield name
     finally:
-        # The client has to outlive its futures.
-        admin = AdminClient({"bootstrap.servers": kafka.address(stack.settings), "log_level": 0})
+        admin = _admin(stack)
         for future in admin.delete_topics([name]).values():
             future.result()
 
 
 @contextmanager
 def table(session: Session, pipeline: Pipeline) -> Iterator[str]:
-    """A table for whoever is measured beside the pipeline, dropped at the end; yields its name, with its keyspace."""
-    name = f"{pipeline.keyspace}.{_TABLE}"
+    """A table for whoever is measured beside the pipeline, dropped at the end; yields its name, with its keyspace.
+
+    It is defined as the pipeline's, and in the same keyspace: written through the same commit log. Not the pipeline's
+    own, where rows would stay that no frame stands for.
+    """
+    name = TableName(pipeline.keyspace, _TABLE)
     session.execute(f"DROP TABLE IF EXISTS {name}")
-    session.execute(f"CREATE TABLE {name} ({_COLUMNS})")
+    create_table(session, name)
     try:
-        yield name
+        yield str(name)
     finally:
         session.execute(f"DROP TABLE IF EXISTS {name}")
 
 
 def _schema(pipeline: Pipeline) -> str:
     return pipeline.topics[pipeline.topic].contract.read_text()
+
+
+def _registered(stack: Stack, pipeline: Pipeline) -> int:
+    """The id of the schema of the pipeline's records, registered if it was not."""
+    return schema_registry.register(stack.settings, subject(pipeline.topic), _schema(pipeline))
 
 
 @contextmanager
@@ -239,12 +320,18 @@ def consumer_environment(stack: Stack, pipeline: Pipeline) -> dict[str, str]:
 def _python(
     module: str, arguments: list[str], environment: dict[str, str], stack: Stack, stdin: int = subprocess.DEVNULL
 ) -> "subprocess.Popen[bytes]":
-    log = stack.settings.logs / f"{module.rpartition('.')[2]}-bench.log"
-    with open(log, "ab") as file:
+    command = [sys.executable, "-m", module, *arguments]
+    return _process(command, module.rpartition(".")[2], {**os.environ, **environment, "PYTHONPATH": ROOT}, stack, stdin)
+
+
+def _process(
+    command: list[str], name: str, environment: dict[str, str], stack: Stack, stdin: int
+) -> "subprocess.Popen[bytes]":
+    with open(stack.settings.logs / f"{name}-bench.log", "ab") as file:
         return subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
+            command,
             cwd=ROOT,
-            env={**os.environ, **environment, "PYTHONPATH": ROOT},
+            env=environment,
             stdin=stdin,
             stdout=file,
             stderr=file,

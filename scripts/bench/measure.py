@@ -2,14 +2,15 @@
 
 import os
 import statistics
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 from uuid import UUID
 
 from cassandra.cluster import Session
 
+from nifi_flows.errors import TransientError
 from scripts.bench import watch
 from scripts.bench.conditions import Conditions
 from scripts.bench.contenders import Contender
@@ -18,9 +19,8 @@ from scripts.stack.settings import Settings
 
 _SAMPLES_A_PAGE = 10  # rows of a throughput page that are waited for
 _THROUGHPUT_POLL = (50, 0.05)  # keys of a poll, seconds between polls
-_LATENCY_POLL = (10, 0.04)
-
-T = TypeVar("T")
+_FEWEST = 20  # pages that a percentile is told of
+_LATENCY_POLL = 0.005  # seconds between polls, so the error of a latency
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,12 @@ class Throughput:
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds from a page's HTTP response to its last row, over `pages` pages; cpu and load as in Throughput."""
+    """From a page's HTTP response to its last row, at a steady pace.
+
+    p50, p95, p99, longest: seconds, over `pages` pages. poll: seconds within which 95 % of the polls had their answer.
+    begun: since when pages count, in seconds since 1970; what follows is of the `seconds` from then on. cpu: engine ->
+    CPU seconds. memory, load: as in Throughput.
+    """
 
     pages: int
     users_a_second: float
@@ -56,8 +61,17 @@ class Latency:
     p95: float
     p99: float
     longest: float
+    poll: float
+    begun: float
+    seconds: float
     cpu: dict[str, float]
+    memory: dict[str, int]
     load: float
+
+    @property
+    def cores(self) -> dict[str, float]:
+        """Engine -> how many cores it kept busy."""
+        return {engine: cpu / self.seconds for engine, cpu in self.cpu.items()}
 
 
 def throughput(
@@ -71,14 +85,12 @@ def throughput(
     ]
     wanted = watch.ids(seed, places)
 
-    def run() -> float:
-        dead = contender.pull(seed, pages, size, 0)
-        window, pause = _THROUGHPUT_POLL
-        return max(watch.arrivals(session, contender.table, wanted, window, pause, dead).values())
-
-    last, cpu = _costed(contender, run)
-    memory = {engine: usage.memory(group) for engine, group in contender.groups().items()}
-    load = os.getloadavg()[0]
+    before = _cpu(contender)
+    dead = contender.pull(seed, pages, size, 0)
+    window, pause = _THROUGHPUT_POLL
+    last = max(watch.arrivals(session, contender.table, wanted, window, pause, dead).values())
+    cpu = _since(before, contender)
+    memory, load = _memory(contender), os.getloadavg()[0]
     contender.settled()
     answered = watch.answers(log, seed)
     begun = min(page.asked for page in answered.values())
@@ -90,35 +102,78 @@ def throughput(
     return Throughput(pages * size, seconds, cpu, memory, load)
 
 
-def latency(contender: Contender, session: Session, log: Path, seed: str, conditions: Conditions) -> Latency:
-    """Pull a page at each interval and see each page's last row come; the skipped pages don't count."""
-    pages, size, skipped = conditions.latency_pages, conditions.latency_page, conditions.latency_pages_skipped
+def latency(
+    contender: Contender, session: Session, log: Path, seed: str, conditions: Conditions, pages: int, skipped: int
+) -> Latency:
+    """Pull so many small pages at their pace and see the last row of each come; the first `skipped` don't count.
+
+    Nor do pages of the moments in which the pull was set up and CPU time was read, since nobody looked for rows then.
+    Raises TransientError when hardly any is left.
+    """
+    size = conditions.latency_page
     wanted = watch.ids(seed, [(page + 1) * size - 1 for page in range(pages)])
-
-    def run() -> Mapping[UUID, float]:
-        dead = contender.pull(seed, pages, size, conditions.latency_interval)
-        window, pause = _LATENCY_POLL
-        return watch.arrivals(session, contender.table, wanted, window, pause, dead)
-
-    seen, cpu = _costed(contender, run)
-    load = os.getloadavg()[0]
+    dead = contender.pull(seed, pages, size, conditions.latency_interval)
+    seen = watch.sightings(session, contender.table, wanted[:skipped], _LATENCY_POLL, dead).seen
+    before = _cpu(contender)
+    begun = time.time()
+    polled = watch.sightings(session, contender.table, wanted[skipped:], _LATENCY_POLL, dead)
+    seconds, cpu = time.time() - begun, _since(before, contender)
+    memory, load = _memory(contender), os.getloadavg()[0]
     contender.settled()
     answered = watch.answers(log, seed)
-    counted = range(skipped, pages)
-    late = sorted(seen[wanted[page]] - answered[page + 1].answered for page in counted)
-    taken = answered[pages].answered - answered[skipped + 1].answered
+    counted = counting(answered, skipped, begun)
+    late = delays(answered, counted, wanted, seen | polled.seen)
+    taken = answered[counted[-1] + 1].answered - answered[counted[0] + 1].answered
     cuts = statistics.quantiles(late, n=100, method="inclusive")
+    trips = statistics.quantiles(polled.trips, n=100, method="inclusive")
     return Latency(
-        len(late), (len(late) - 1) * size / taken, statistics.median(late), cuts[94], cuts[98], late[-1], cpu, load
+        pages=len(late),
+        users_a_second=(len(late) - 1) * size / taken,
+        p50=statistics.median(late),
+        p95=cuts[94],
+        p99=cuts[98],
+        longest=late[-1],
+        poll=trips[94],
+        begun=begun,
+        seconds=seconds,
+        cpu=cpu,
+        memory=memory,
+        load=load,
     )
 
 
-def _costed(contender: Contender, run: Callable[[], T]) -> tuple[T, dict[str, float]]:
-    """What `run` returns, and engine -> CPU seconds that it took; one that starts meanwhile counts from its start."""
-    before = {engine: usage.cpu_seconds(group) for engine, group in contender.groups().items()}
-    result = run()
-    after = {engine: usage.cpu_seconds(group) for engine, group in contender.groups().items()}
-    return result, {engine: after[engine] - before[engine] for engine in after}
+def counting(answered: Mapping[int, watch.Answered], skipped: int, begun: float) -> list[int]:
+    """The places, from 0, of the pages that were answered when their rows were looked for, without those skipped.
+
+    Raises TransientError when they are too few for a percentile.
+    """
+    counted = [page - 1 for page in sorted(answered) if page > skipped and answered[page].answered >= begun]
+    if len(counted) < _FEWEST:
+        raise TransientError(
+            f"only {len(counted)} pages came once their rows were looked for: the pull was set up too slowly",
+            "run the benchmark again with less beside it",
+        )
+    return counted
+
+
+def delays(
+    answered: Mapping[int, watch.Answered], pages: Sequence[int], keys: Sequence[UUID], seen: Mapping[UUID, float]
+) -> list[float]:
+    """Seconds from the HTTP response to the row, of each of these pages, the shortest first. keys: a page's each."""
+    return sorted(seen[keys[page]] - answered[page + 1].answered for page in pages)
+
+
+def _cpu(contender: Contender) -> dict[str, float]:
+    return {engine: usage.cpu_seconds(group) for engine, group in contender.groups().items()}
+
+
+def _since(before: Mapping[str, float], contender: Contender) -> dict[str, float]:
+    """Engine -> CPU seconds since then; of one that started meanwhile, from its start."""
+    return {engine: total - before.get(engine, 0.0) for engine, total in _cpu(contender).items()}
+
+
+def _memory(contender: Contender) -> dict[str, int]:
+    return {engine: usage.memory(group) for engine, group in contender.groups().items()}
 
 
 def last_published(settings: Settings, topic: str) -> float:

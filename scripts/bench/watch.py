@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
 from uuid import UUID
 
 from cassandra.cluster import Session
@@ -13,6 +15,7 @@ from nifi_flows.errors import TransientError
 from scripts.source import people
 
 _STALLED = 60  # seconds without a new row after which nobody waits any longer
+_UNDER_WAY = 100  # questions to a Cassandra that does not answer, after which no more are asked
 
 
 @dataclass(frozen=True)
@@ -70,3 +73,73 @@ def arrivals(
         if len(here) < len(asked):
             time.sleep(pause)
     return seen
+
+
+@dataclass(frozen=True)
+class Sightings:
+    """seen: key -> when its row was first seen, in seconds since 1970. trips: seconds that each poll's answer took."""
+
+    seen: dict[UUID, float]
+    trips: list[float]
+
+
+def sightings(
+    session: Session, table: str, wanted: Sequence[UUID], pause: float, dead: Callable[[], str | None]
+) -> Sightings:
+    """Poll for the oldest wanted row that was not seen yet, until all are: a read every `pause` seconds.
+
+    An answer that takes longer holds up nobody: the next question goes out beside it, and the first answer that has
+    the row counts, at the moment at which it comes. Once it is there the next row is asked for at once, so those of one
+    batch are seen in one go. A row that overtakes an older one is seen with that one.
+
+    wanted: in the order in which they are published. dead: says why no more rows will come, or None. Raises
+    TransientError then, or when none comes for a minute, and what the driver raises.
+    """
+    statement = session.prepare(f"SELECT id FROM {table} WHERE id = ?")
+    answers: SimpleQueue[_Answer | Exception] = SimpleQueue()
+    seen: dict[UUID, float] = {}
+    trips: list[float] = []
+    under_way, due, moved = 0, time.monotonic(), time.monotonic()
+    while len(seen) < len(wanted):
+        now, oldest = time.monotonic(), wanted[len(seen)]
+        if now >= due:
+            if now - moved > _STALLED:
+                raise TransientError(f"no new row in {table} for {_STALLED} s", "./scripts/pipeline status")
+            if why := dead():
+                raise TransientError(why, "read its log")
+            if under_way < _UNDER_WAY:
+                under_way += 1
+                _ask(session, statement, oldest, answers)
+            due = now + pause
+        try:
+            answer = answers.get(timeout=max(0.0, due - time.monotonic()))
+        except Empty:
+            continue
+        under_way -= 1
+        if isinstance(answer, Exception):
+            raise answer
+        trips.append(answer.took)
+        if answer.here and answer.key == oldest:
+            seen[oldest] = answer.at
+            due = moved = time.monotonic()
+    return Sightings(seen, trips)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """here: whether the row is there. at: when the answer came, in seconds since 1970. took: seconds."""
+
+    key: UUID
+    here: bool
+    at: float
+    took: float
+
+
+def _ask(session: Session, statement: Any, key: UUID, answers: "SimpleQueue[_Answer | Exception]") -> None:
+    """Ask whether a row is there. Its answer is dated by the driver's own thread, whatever the caller is at."""
+    asked = time.monotonic()
+
+    def came(rows: Sequence[Any]) -> None:
+        answers.put(_Answer(key, bool(rows), time.time(), time.monotonic() - asked))
+
+    session.execute_async(statement, [key]).add_callbacks(came, answers.put)

@@ -28,7 +28,7 @@ def main() -> None:
     os.chdir(plan["folder"])
     environment = inherited(os.environ, secrets=plan.get("secrets", False)) | plan["environment"]
     for path, command in plan["first"]:
-        if not os.path.exists(path):
+        if path is None or not os.path.exists(path):
             subprocess.run(command, env=environment, check=True)
     os.execve(plan["command"][0], plan["command"], environment)
 

@@ -1,6 +1,6 @@
 """The ceiling of the last hop: rows that are in Spark's memory already, appended to Cassandra.
 
-`python -m scripts.bench.baseline.append TABLE USERS ROUNDS` with the Spark configuration of the pipeline's consumer;
+`python -m scripts.bench.baseline.append TABLE USERS ROUNDS` with the environment of the pipeline's consumer;
 prints the seconds of each round as a JSON array, after one that doesn't count.
 """
 
@@ -10,7 +10,8 @@ import time
 
 from pyspark.sql import SparkSession
 
-from scripts.bench.baseline.consumer import session
+from spark_consumer.session import create_spark_connection
+from spark_consumer.settings import load_settings
 
 # Texts as long as the embedded source's.
 _TEXTS = {
@@ -32,7 +33,7 @@ _TEXTS = {
 
 def main() -> None:
     table, users, rounds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    spark = session("bench_append")
+    spark = create_spark_connection(load_settings().model_copy(update={"group": "bench_append"}))
     seconds = [append(spark, table, users) for _ in range(rounds + 1)]
     spark.stop()
     print(json.dumps(seconds[1:]))

@@ -1,19 +1,24 @@
 """What a good engineer would write for the way from Kafka to Cassandra: a bare Spark job with the tuned connector.
 
-`python -m scripts.bench.baseline.consumer TOPIC TABLE CHECKPOINT SCHEMA`, with the brokers and the Spark configuration
-of the pipeline's consumer in its environment. It decodes and appends: no enrichment, no dead letters, no order of
-writes, no lag for others to see. Ends on SIGTERM.
+`python -m scripts.bench.baseline.consumer TOPIC TABLE CHECKPOINT SCHEMA`, with the environment of the pipeline's
+consumer. It decodes and appends, with the session, the reader, the sink and the trigger of the pipeline's consumer: the
+designs are compared, not how they are tuned. No enrichment, no dead letters, no lag for others to see. Ends on SIGTERM.
 """
 
-import os
 import signal
 import sys
 import threading
 from types import FrameType
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.avro.functions import from_avro
+from pyspark.sql.streaming.query import StreamingQuery
+
+from spark_consumer.names import TableName
+from spark_consumer.session import create_spark_connection
+from spark_consumer.settings import ConsumerSettings, load_settings
+from spark_consumer.source import connect_to_kafka
 
 COLUMNS = [
     *("id", "first_name", "last_name", "gender", "address", "post_code", "email", "username", "registered_date"),
@@ -29,46 +34,32 @@ def main() -> None:
         stop.set()
 
     signal.signal(signal.SIGTERM, asked_to_stop)
-    spark = session("bench_baseline")
-
-    def append(batch: DataFrame, batch_id: int) -> None:
-        keyspace, name = table.split(".")
-        batch.write.format("org.apache.spark.sql.cassandra").mode("append").options(
-            keyspace=keyspace, table=name
-        ).save()
-
-    frames = (
-        spark.readStream.format("kafka")
-        .option("kafka.bootstrap.servers", os.environ["CONSUMER_KAFKA_BROKERS"])
-        .option("subscribe", topic)
-        .option("startingOffsets", "earliest")
-        .option("maxOffsetsPerTrigger", 50_000)
-        .option("kafka.fetch.max.wait.ms", 10)
-        .load()
-    )
-    users = frames.select(from_avro(F.expr("substring(value, 6)"), schema).alias("user")).select("user.*")
-    query = users.select(*COLUMNS).writeStream.foreachBatch(append).option("checkpointLocation", checkpoint).start()
+    settings = load_settings().model_copy(update={"topic": topic, "group": "bench_baseline"})
+    spark = create_spark_connection(settings)
+    frames = connect_to_kafka(spark, settings)
+    query = start(rows(frames, schema), TableName(*table.split(".")), checkpoint, settings)
     while query.isActive and not stop.wait(0.2):
         pass
     query.stop()
     spark.stop()
 
 
-def session(name: str) -> SparkSession:
-    """A session with the connector tuned as the pipeline has it, as is the reader: the designs are compared."""
-    quiet = "-Ddatastax-java-driver.advanced.request.log-warnings=false"
-    spark = (
-        SparkSession.builder.appName(name)
-        .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.cassandra.output.batch.grouping.key", "none")
-        .config("spark.cassandra.output.batch.size.bytes", "20000")
-        .config("spark.cassandra.output.concurrent.writes", "8")
-        .config("spark.driver.defaultJavaOptions", quiet)
-        .config("spark.executor.defaultJavaOptions", quiet)
-        .getOrCreate()
+def rows(frames: DataFrame, schema: str) -> DataFrame:
+    """From Kafka's messages to COLUMNS and write_micros, the row's write timestamp in microseconds UTC."""
+    users = frames.select(from_avro(F.expr("substring(value, 6)"), schema).alias("user")).select("user.*")
+    return users.selectExpr(*COLUMNS, "unix_micros(event_time) AS write_micros")
+
+
+def start(users: DataFrame, table: TableName, checkpoint: str, settings: ConsumerSettings) -> StreamingQuery:
+    """Append them as the pipeline's stream does (spark_consumer/stream.py)."""
+    return (
+        users.writeStream.format("org.apache.spark.sql.cassandra")
+        .options(keyspace=table.keyspace, table=table.table, writetime="write_micros")
+        .option("checkpointLocation", checkpoint)
+        .trigger(processingTime=f"{settings.trigger_seconds} seconds")
+        .outputMode("append")
+        .start()
     )
-    spark.sparkContext.setLogLevel("WARN")
-    return spark
 
 
 if __name__ == "__main__":
