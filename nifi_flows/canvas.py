@@ -296,9 +296,9 @@ def sources(group: str) -> list[str]:
     return [e.id for e in processors(group) if e.id not in fed and e.component.state != "DISABLED"]
 
 
-def stop_all(group: str, ids: Iterable[str]) -> None:
-    """Stop these processors; returns when NiFi has taken the order. What is queued goes on."""
-    _schedule(group, processors(group), ids, "STOPPED")
+def stop_all(group: str, ids: Iterable[str]) -> list[str]:
+    """Stop these processors; returns those that ran, when NiFi has taken the order. What is queued goes on."""
+    return _schedule(group, processors(group), ids, "STOPPED")
 
 
 def start_all(group: str, ids: Iterable[str]) -> None:
@@ -381,13 +381,14 @@ def _context(group: str) -> Any:
     return nipyapi.parameters.get_parameter_context(reference.id, identifier_type="id")
 
 
-def _schedule(group: str, entities: Iterable[Any], ids: Iterable[str], state: str) -> None:
-    """Have NiFi start or stop those of a group's parts that have these ids and another state."""
+def _schedule(group: str, entities: Iterable[Any], ids: Iterable[str], state: str) -> list[str]:
+    """Have NiFi start or stop those of a group's parts that have these ids and another state; returns their ids."""
     wanted = set(ids)
     revisions = {e.id: e.revision for e in entities if e.id in wanted and e.component.state != state}
     if revisions:
         order = nifi.ScheduleComponentsEntity(id=group, state=state, components=revisions)
         nifi.FlowApi().schedule_components(order, group)
+    return list(revisions)
 
 
 def _status(group: str) -> Any:

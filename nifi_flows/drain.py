@@ -51,7 +51,7 @@ def _drain(group: str, draining: Mapping[str, str], transition: Transition) -> N
     before = transition.canvas
     transition.touch()
     sources, still = canvas.sources(group), canvas.stands_still(group)
-    canvas.stop_all(group, sources)
+    ran = canvas.stop_all(group, sources)
     try:
         if still:
             canvas.start_except(group, sources)
@@ -60,7 +60,7 @@ def _drain(group: str, draining: Mapping[str, str], transition: Transition) -> N
         if still:
             canvas.stop(group, STOP)
         else:
-            canvas.start_all(group, sources)
+            canvas.start_all(group, ran)
         transition.canvas = before
         raise
     transition.did(f"drained {names}")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
-from spark_consumer.errors import TransientError
+from spark_consumer.errors import NeedsNewProcess
 
 _HUNG = 120.0  # seconds for a piece, which never takes as long
 
@@ -64,5 +64,5 @@ class Beside(Generic[T]):
                 self._future.exception(seconds)
 
 
-class Hung(TransientError):
-    """Raised when something that holds up nothing else does not end: this process is to be started again."""
+class Hung(NeedsNewProcess):
+    """Raised when something that holds up nothing else does not end."""

@@ -1,5 +1,6 @@
 """Cassandra, asked through the connector's own session: the consumer needs no credentials of its own."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -7,11 +8,13 @@ from typing import Any
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
-from spark_consumer.errors import TransientError
+from spark_consumer.errors import NeedsNewProcess, TransientError
 from spark_consumer.names import TableName
 from spark_consumer.safety import Starts
 
 _SECONDS = 5  # for an answer
+_CONTROL_SECONDS = 5  # for the driver to connect again; it tries at least every two
+_SCHEMA_SECONDS = 30  # for the driver to read the whole schema; its own limits are ten until nodes agree, and five
 
 
 def live_columns(spark: SparkSession, table: TableName) -> dict[str, str]:
@@ -27,6 +30,35 @@ def live_columns(spark: SparkSession, table: TableName) -> dict[str, str]:
     )
     with _session(spark) as session:
         return {name.decode(): cql.decode() for name, cql in _rows(spark, session, statement, 2)}
+
+
+def refresh_schema(spark: SparkSession) -> None:
+    """Have the driver read the schema, as the connector does right after it, without a limit, to start the stream.
+
+    Once a refresh of the driver has failed for want of its control connection, every later one waits for ever, also in
+    4.18.1, which the connector brings: https://github.com/scylladb/java-driver/issues/841 tells why, of a fork that has
+    mended it since. Raises TransientError when there is no control connection, NeedsNewProcess when there is no answer.
+    """
+    jvm: Any = spark._jvm
+    with _session(spark) as session:
+        control = session.getContext().getControlConnection()
+        deadline = time.monotonic() + _CONTROL_SECONDS
+        while not _is_open(control.channel()):
+            if time.monotonic() > deadline:
+                raise TransientError("Cassandra's driver has no control connection", "see that Cassandra runs")
+            time.sleep(0.1)
+        refresh = session.refreshSchemaAsync().toCompletableFuture()
+        try:
+            refresh.get(_SCHEMA_SECONDS, jvm.java.util.concurrent.TimeUnit.SECONDS)
+        except Py4JJavaError as error:
+            if refresh.isDone():
+                raise
+            why = f"Cassandra's driver has not read the schema within {_SCHEMA_SECONDS} s"
+            raise NeedsNewProcess(why) from error
+
+
+def _is_open(channel: Any) -> bool:
+    return channel is not None and not channel.closeFuture().isDone()
 
 
 def starts(spark: SparkSession) -> Starts:

@@ -8,9 +8,9 @@ from contextlib import contextmanager, suppress
 
 from pyspark.sql import SparkSession
 
-from spark_consumer.beside import Beside, Hung
+from spark_consumer.beside import Beside
 from spark_consumer.broker import Broker
-from spark_consumer.errors import TransientError
+from spark_consumer.errors import NeedsNewProcess, TransientError, told
 from spark_consumer.liveness import pause
 from spark_consumer.names import subject
 from spark_consumer.position import Position
@@ -20,7 +20,7 @@ from spark_consumer.settings import ConsumerSettings
 from spark_consumer.streaming import Again, Context, Sign, Streaming
 
 _log = logging.getLogger(__name__)
-_IN_VAIN = 180  # seconds of trying without doing well, after which Spark itself is to be started again
+_IN_VAIN = 180  # seconds of starts of which none got any further, after which Spark itself is to be started again
 
 
 def run(settings: ConsumerSettings, stop: threading.Event, sign: Sign) -> None:
@@ -50,17 +50,18 @@ def _stream(context: Context, stop: threading.Event) -> None:
             streaming = Streaming(context, position)
             streaming.watch(stop)
         except (Again, TransientError) as error:
-            if streaming is not None and streaming.steady:
-                failures, well = 0, time.monotonic()
+            if streaming is not None and streaming.advanced:
+                well = time.monotonic()
+                failures = 0 if streaming.steady else failures
             failures += 1
             if _ended(context.spark):
                 raise TransientError(f"{error}; its driver has ended") from error
-            if isinstance(error, Hung):
+            if isinstance(error, NeedsNewProcess):
                 raise
             if time.monotonic() > well + _IN_VAIN:
                 raise TransientError(f"{error}; Spark itself is started again") from error
             _log.warning("%s; the stream starts again in %g s, from where it is safe", error, pause(failures))
-            context.sign(b"i")
+            context.sign(b"a")
             stop.wait(pause(failures))
         if streaming is not None:
             position = streaming.position
@@ -81,7 +82,8 @@ def _session(settings: ConsumerSettings, sign: Sign) -> Iterator[SparkSession]:
         spark = create_spark_connection(settings)
         try:
             yield spark
-        except BaseException:
+        except BaseException as error:
+            _log.warning("stopping Spark: %s", told(error))  # said now, since stopping it may hang
             sign(b"f")
             raise
         finally:

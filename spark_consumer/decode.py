@@ -9,9 +9,13 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from pyspark.sql import Column, DataFrame
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.avro.functions import from_avro
+
+from spark_consumer.errors import told_by_spark
 
 # What the flow publishes is shorter. A row can be two and a half times as long as its frame (full_name repeats the
 # names, email_domain the address), and Cassandra refuses it from half a segment of its commit log on: 4 MiB.
@@ -63,6 +67,22 @@ def decoded(frames: DataFrame, writers: Mapping[int, str], reader: str, seen: st
         F.expr("count(reasons) AS refused"),
         F.expr("count_if(reasons[0] LIKE 'unknown_schema:%') AS unknown"),
     )
+
+
+def why_unreadable(spark: SparkSession, writer: str, reader: str) -> str | None:
+    """Why not all records of the writer's schema can be read as the reader's, in Avro's words; None if they can.
+
+    Avro resolves each value for itself, so some frames of such a schema may decode; the others are refused as not_avro.
+    """
+    avro: Any = spark._jvm.org.apache.avro  # type: ignore[union-attr]
+    try:
+        schemas = [avro.Schema.Parser().parse(text) for text in (reader, writer)]  # as Spark parses the writer's
+        result = avro.SchemaCompatibility.checkReaderWriterCompatibility(*schemas).getResult()
+        found = [(at.getLocation(), at.getMessage()) for at in result.getIncompatibilities()]
+    except (Py4JError, PySparkException) as error:
+        return told_by_spark(error)
+    # reading does not compare the names of the records themselves
+    return "; ".join(f"{place}: {message}" for place, message in found if place != "/name") or None
 
 
 @lru_cache(maxsize=4)

@@ -18,6 +18,10 @@ class TransientError(ConsumerError):
     """Raised when a restart may succeed: the registry, Kafka or Cassandra does not answer."""
 
 
+class NeedsNewProcess(TransientError):
+    """Raised when the stream can't go on in this process, however often it starts again, and may in another one."""
+
+
 class TerminalError(ConsumerError):
     """Raised when waiting cannot help: a missing table, a wrong setting, an unregistered contract."""
 
@@ -40,7 +44,20 @@ class TableMismatch(TerminalError):
         self.different = different
 
 
+def told(error: BaseException) -> str:
+    """What was wrong, and what to do next where that is known, on one line."""
+    if not isinstance(error, ConsumerError):
+        return f"{type(error).__name__}: {first_line(str(error))}"
+    return f"{error} ({error.remedy})" if error.remedy else str(error)
+
+
 def first_line(text: str) -> str:
     """The first line that says something, for a message of one line."""
     line = next((line.strip() for line in text.splitlines() if line.strip()), "no reason given")
     return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"
+
+
+def told_by_spark(error: Exception) -> str:
+    """What an error of Spark, or one of Java that it passes on, says on one line."""
+    java = getattr(error, "java_exception", None)  # of py4j's own
+    return first_line(str(java.toString()) if java is not None else str(error))

@@ -1,17 +1,17 @@
 """Whether the stream's process lives, by the signs that it gives: which are too old, and how long to wait after one.
 
-A sign is a byte: c for each commit of the stream, i when there is nothing to do but wait, f when it has failed and is
-about to end. Times are seconds of a clock that never goes back.
+A sign is a byte: c for each commit of the stream, i when all is read, a when it starts again or an engine does not
+answer, f when it has failed and is about to end. Times are seconds of a clock that never goes back.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-COMMITTED, IDLE, FAILED = b"cif"
+COMMITTED, IDLE, AGAIN, FAILED = b"ciaf"
 
-BEGINNING = 180.0  # seconds from the start of the process to its first commit, or to its first word that all is read
-SILENT = 60.0  # seconds from one of those to the next
+BEGINNING = 180.0  # seconds from the start of the process, or its last new start, to its first word that all goes well
+SILENT = 60.0  # seconds from one sign to the next after that: what a start takes longest for is loaded by then
 FAILING = 30.0  # seconds that a process which failed may take to end
 STOPPING = 25.0  # seconds that it may take when it is told to; who told us waits for 40
 STEADY = 30.0  # seconds of commits after which earlier failures are forgotten
@@ -27,8 +27,8 @@ _LONGEST_PAUSE = 15.0
 class Stream:
     """What is known of one process of the stream, all in seconds of one clock, None for what has not been.
 
-    begun: it was started. first, last: commits, or words that all is read. failed: it said so, or fell silent for good.
-    told: to end. forced: it was ended, since it was overdue.
+    begun: it was started. first: commit, or word that all is read. last: the last sign since then. failed: it said so,
+    or fell silent for good. told: to end. forced: it was ended, since it was overdue.
     """
 
     begun: float
@@ -41,6 +41,8 @@ class Stream:
     def heard(self, signs: bytes, now: float) -> Stream:
         """With these signs of life; unknown ones mean nothing."""
         known = self
+        if AGAIN in signs:
+            known = replace(known, begun=now) if known.first is None else replace(known, last=now)
         if COMMITTED in signs or IDLE in signs:
             known = replace(known, first=now if known.first is None else known.first, last=now)
         return known.broken(now) if FAILED in signs else known

@@ -15,6 +15,7 @@ from spark_consumer.errors import TerminalError, TransientError
 
 _log = logging.getLogger(__name__)
 _TIMEOUT_SECONDS = 10
+_UNKNOWN = (40401, 40402, 40403)  # a registry knows no such subject, version or schema; a plain 404 is no registry's
 _REMEDY = "see that the registry runs and CONSUMER_REGISTRY_URL names it"
 
 _retrying = Retrying(
@@ -51,21 +52,21 @@ class WriterSchemas:
         found = self._registry.ask(
             f"the versions of {self._subject}", lambda client: client.get_versions(self._subject, deleted=True)
         )
-        new = [version for version in found or [] if version not in self._versions]
-        for version in new:
-            self._read(version)
-            self._versions.add(version)
+        new = {version for version in found or [] if version not in self._versions and self._read(version)}
+        self._versions |= new
         return bool(new)
 
-    def _read(self, version: int) -> None:
+    def _read(self, version: int) -> bool:
+        """Whether there is such a version: it may have been removed since it was listed."""
         found = self._registry.ask(
             f"version {version} of {self._subject}",
             lambda client: client.get_version(self._subject, version, deleted=True),
         )
         if found is None or found.schema_id is None or found.schema.schema_str is None:
-            return
+            return False
         if found.schema.schema_type == "AVRO" and not found.schema.references:
             self._by_id[found.schema_id] = found.schema.schema_str
+        return True
 
 
 def registered_id(url: str, subject: str, schema: str) -> int:
@@ -111,7 +112,7 @@ class _Registry:
         try:
             return question(self._client)
         except SchemaRegistryError as error:
-            if error.http_status_code == 404:
+            if error.error_code in _UNKNOWN:
                 return None
             passes = error.http_status_code >= 500 or error.http_status_code in (408, 429)
             kind = TransientError if passes else TerminalError

@@ -2,13 +2,14 @@
 in the spark-defaults.conf of SPARK_CONF_DIR."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from py4j.protocol import Py4JError, Py4JJavaError
+from py4j.protocol import Py4JError
+from pyspark import SparkConf
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from spark_consumer.errors import TransientError, first_line
+from spark_consumer.errors import TransientError, told_by_spark
 from spark_consumer.settings import ConsumerSettings, load_settings
 
 # Avro believes the length that a frame claims and allocates it before it reads. A Kafka message is at most a few
@@ -24,10 +25,15 @@ JAVA_OPTIONS = " ".join(
         "-Ddatastax-java-driver.advanced.request.log-warnings=false",
     ]
 )
+_NO_ID = "spark-application-"  # how Spark begins the id of an application that no master gave one to
+_NO_SESSION = "see that it runs, and that spark.master in SPARK_CONF_DIR's spark-defaults.conf names it"
 
 
 def create_spark_connection(settings: ConsumerSettings | None = None) -> SparkSession:
-    """The consumer's session on the master that spark-defaults.conf names."""
+    """The consumer's session on the master that spark-defaults.conf names.
+
+    Raises TransientError when there is none to be had; that a master doesn't answer takes Spark a minute.
+    """
     settings = settings or load_settings()
     options = {
         # every cell is a function of its record alone, so never of the machine's time zone
@@ -63,9 +69,23 @@ def create_spark_connection(settings: ConsumerSettings | None = None) -> SparkSe
     builder = SparkSession.builder.appName(settings.group)
     for name, value in options.items():
         builder = builder.config(name, value)
-    spark = builder.getOrCreate()
-    spark.sparkContext.setLogLevel("WARN")
+    try:
+        spark = builder.getOrCreate()
+        spark.sparkContext.setLogLevel("WARN")
+        registered = not spark.sparkContext.applicationId.startswith(_NO_ID)
+    except (PySparkException, Py4JError) as error:
+        raise TransientError(
+            f"spark: no session on the master {_master()}: {told_by_spark(error)}", _NO_SESSION
+        ) from error
+    if not registered:
+        raise TransientError(f"spark: the master {_master()} does not answer", _NO_SESSION)
     return spark
+
+
+def _master() -> str:
+    with suppress(Exception):  # the JVM may be gone
+        return str(SparkConf().get("spark.master"))
+    return "that SPARK_CONF_DIR names"
 
 
 @contextmanager
@@ -74,7 +94,6 @@ def spark_errors() -> Iterator[None]:
     try:
         yield
     except (PySparkException, Py4JError) as error:
-        text = error.java_exception.toString() if isinstance(error, Py4JJavaError) else str(error)
-        raise TransientError(f"spark: {first_line(text)}", "see the log above") from error
+        raise TransientError(f"spark: {told_by_spark(error)}", "see the log above") from error
     except OSError as error:
         raise TransientError(f"spark: its driver does not answer: {error}", "see the log above") from error

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
@@ -16,7 +17,9 @@ from pyspark.sql.streaming.query import StreamingQuery
 from spark_consumer import cluster, stream
 from spark_consumer.beside import Beside, Hung
 from spark_consumer.broker import Broker
-from spark_consumer.errors import ConsumerError, TransientError, first_line
+from spark_consumer.contract import USER_SCHEMA
+from spark_consumer.decode import why_unreadable
+from spark_consumer.errors import ConsumerError, TransientError, first_line, told
 from spark_consumer.liveness import STEADY
 from spark_consumer.names import TableName
 from spark_consumer.position import Offsets, Position, Sending, Topic, check_topic, resumed
@@ -44,8 +47,8 @@ Sign = Callable[[bytes], None]
 class Context:
     """What every start of the stream works with.
 
-    sign: told b"c" when a batch is committed, b"i" when there is nothing to do but wait. sweeping: outlives a start,
-    since two sweeps at once would not see each other's letters.
+    sign: takes those that `liveness` describes. sweeping: outlives a start, since two sweeps at once would not see each
+    other's letters.
     """
 
     spark: SparkSession
@@ -86,15 +89,19 @@ class Streaming:
         """how far it is now"""
         self._first: float | None = None
         self._last = 0.0
+        self._before = dict(position.done) if position else {}
         with spark_errors():
             table = TableName(settings.keyspace, settings.table)
             check_table(table, cluster.live_columns(context.spark, table))
+            cluster.refresh_schema(context.spark)
             at, starts = time.monotonic(), cluster.starts(context.spark)
             answered = {node: start for node, start in starts.items() if start is not None}
             self._safety = Safety(settings.safe_seconds, answered, self.position.safe, at)
             self._unsettled = Unsettled(self.position.swept, settings.max_offsets_per_trigger)
             self._keep(self.position)
             self._writers = dict(context.writers())
+            for schema_id, writer in self._writers.items():
+                warn_if_unreadable(context.spark, schema_id, writer)
             self._ended = Batches(settings.topic, self.position.done)
         try:
             with spark_errors():
@@ -105,7 +112,7 @@ class Streaming:
         _log.info("started at %s", dict(self.position.done))
 
     def watch(self, stop: threading.Event) -> None:
-        """Go on until `stop` is set; then the stream has ended, and its position is kept.
+        """Go on until `stop` is set; then the stream has ended, and its position is kept, unless Kafka is away.
 
         Raises Again when it is to be started again at once, ConsumerError when it failed.
         """
@@ -119,12 +126,16 @@ class Streaming:
             self._end()
 
     @property
+    def advanced(self) -> bool:
+        """Whether it got further than those before it, or found that all is read."""
+        return self._first is not None
+
+    @property
     def steady(self) -> bool:
-        """Whether it has done well for so long that earlier failures no longer count."""
+        """Whether it has done so for so long that earlier failures no longer count."""
         return self._first is not None and self._last - self._first >= STEADY
 
-    def _did_well(self) -> None:
-        """Committed, or found that all is read."""
+    def _advance(self) -> None:
         self._last = time.monotonic()
         self._first = self._first or self._last
 
@@ -142,7 +153,8 @@ class Streaming:
     def _take_batches(self) -> None:
         batches, now = self._ended.ended(self._query), time.monotonic()
         for batch in batches:
-            self._did_well()
+            if any(offset > self._before.get(partition, 0) for partition, offset in batch.end.items()):
+                self._advance()  # beyond what is only read again
             self._safety = self._safety.written(now, batch.end)
             try:
                 self._unsettled = self._unsettled.with_batch(batch)
@@ -176,9 +188,9 @@ class Streaming:
         if look.topic is not None:
             check_topic(self.position, look.topic)
         if look.starts is None or look.topic is None:
-            self._context.sign(b"i")
+            self._context.sign(b"a")
         elif look.topic.ends == dict(self.position.done):
-            self._did_well()
+            self._advance()
             self._context.sign(b"i")
 
     def _begin_sweep(self, now: float) -> None:
@@ -225,8 +237,7 @@ class Streaming:
 
     def _not_swept(self, error: Exception) -> None:
         """Good rows go on meanwhile, whatever it is."""
-        why = error if isinstance(error, ConsumerError) else f"{type(error).__name__}: {first_line(str(error))}"
-        _log.warning("frames refused are not dead letters yet: %s", why)
+        _log.warning("frames refused are not dead letters yet: %s", told(error))
         self._context.sweeping.not_before = time.monotonic() + _AGAIN
 
     def _update_position(self) -> None:
@@ -239,11 +250,15 @@ class Streaming:
         moved = self.position != self._kept
         if now < self._keep_at or not (moved or now >= self._kept_at + _KEEP_ANYWAY):
             return
+        self._try_to_keep()
+
+    def _try_to_keep(self) -> None:
+        """Without it frames are read again, which changes nothing."""
         try:
             self._keep(self.position)
         except TransientError as error:
-            self._keep_at = now + _AGAIN
-            _log.warning("the position is not kept yet: %s", error)
+            self._keep_at = time.monotonic() + _AGAIN
+            _log.warning("the position is not kept yet: %s", told(error))
 
     def _keep(self, position: Position) -> None:
         self._context.broker.keep(self._context.settings.topic, position)
@@ -262,4 +277,16 @@ class Streaming:
             self._take_sweep()
         finally:
             self._update_position()
-            self._keep(self.position)
+            self._try_to_keep()
+
+
+@cache  # each is told once: what was ever registered stays so
+def warn_if_unreadable(spark: SparkSession, schema_id: int, writer: str) -> None:
+    """Say so if frames of this schema are not all going to decode."""
+    if why := why_unreadable(spark, writer, USER_SCHEMA):
+        _log.warning(
+            "schema %d does not fit the contract: %s (frames of it may become dead letters, not_avro; "
+            "publish under a schema that passes a deploy's check)",
+            schema_id,
+            first_line(why),
+        )

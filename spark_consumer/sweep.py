@@ -48,15 +48,11 @@ def _letters(
     frames = (
         spark.read.format("kafka")
         .option("kafka.bootstrap.servers", settings.kafka_brokers)
-        .option("assign", _json({settings.topic: sorted(start)}))
-        .option("startingOffsets", _json({settings.topic: start}))
-        .option("endingOffsets", _json({settings.topic: {p: batch.end[p] for p in start}}))
+        .option("assign", json.dumps({settings.topic: sorted(start)}))
+        .option("startingOffsets", json.dumps({settings.topic: start}))
+        .option("endingOffsets", json.dumps({settings.topic: {p: batch.end[p] for p in start}}))
         .load()
     )
     refused = decoded(frames, writers, USER_SCHEMA, "swept").where("reasons IS NOT NULL")
     for row in dead_letters(refused, letter_id).toLocalIterator():
         yield bytes(row.key), bytes(row.value)
-
-
-def _json(value: object) -> str:
-    return json.dumps(value)

@@ -16,7 +16,7 @@ from types import FrameType
 
 from spark_consumer.beside import Hung
 from spark_consumer.consumer import run
-from spark_consumer.errors import ConsumerError, TerminalError, first_line
+from spark_consumer.errors import ConsumerError, TerminalError, told
 from spark_consumer.settings import ConsumerSettings, load_settings
 from spark_consumer.streaming import Sign
 
@@ -28,6 +28,7 @@ def main() -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx2").setLevel(logging.ERROR)
     logging.getLogger("py4j").setLevel(logging.CRITICAL)  # what it raises is told in one line of ours
+    logging.getLogger().addFilter(lambda record: "py4j" not in record.pathname)  # it says some of it as nobody
     stop = threading.Event()
 
     def ask_to_stop(number: int, _: FrameType | None) -> None:
@@ -39,11 +40,11 @@ def main() -> int:
     try:
         run(_halved(load_settings(), int(sys.argv[1]) if len(sys.argv) > 1 else 0), stop, sign)
     except ConsumerError as error:
-        _log.error("%s%s", error, f" ({error.remedy})" if error.remedy else "")
+        _log.error("%s", told(error))
         sign(b"f")
         return 2 if isinstance(error, TerminalError) else 3 if isinstance(error, Hung) else 1
     except Exception as error:  # noqa: BLE001 - whatever it is, the parent starts the stream again
-        _log.error("%s: %s", type(error).__name__, first_line(str(error)), exc_info=True)
+        _log.error("%s", told(error), exc_info=True)
         sign(b"f")
         return 1
     return 0

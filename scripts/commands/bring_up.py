@@ -9,13 +9,13 @@ from functools import partial
 from rich.table import Table
 
 from nifi_flows import connection, hold, version
-from nifi_flows.errors import TransientError
+from nifi_flows.errors import TerminalError, TransientError
 from nifi_flows.pipeline import Pipeline
 from scripts.commands import console
 from scripts.commands.cqlsh import cqlsh_output
 from scripts.deployment import local_nifi, service, state
 from scripts.deployment.context import Context
-from scripts.observe import consumer, pull_run, rows, totals
+from scripts.observe import consumer, engines, pull_run, rows, totals
 from scripts.observe.pull_run import RunState
 from scripts.stack.engines import cassandra, watch
 from scripts.stack.provision import provision
@@ -109,13 +109,23 @@ def _watch(stack: Stack, pipeline: Pipeline, begun: float) -> None:
         arrived = rows.any_row(session, pipeline)
         wait_ready(stack, ["consumer"], _report)
         _step("Waiting for rows")
-        shown = ""
-        for run, lag in _polled(stack, pipeline):
+        shown, stopped = "", False
+        for run, lag, down in _polled(stack, pipeline):
+            if down in engines.DOWN:
+                why = engines.error(stack.settings, "consumer") or "see its log"
+                raise TerminalError(
+                    f"the consumer has ended: {why}", "mend that (./scripts/pipeline logs consumer), then run again"
+                )
             if not arrived and rows.any_row(session, pipeline):
                 arrived = True
                 console.err.print(f"  first row after {time.monotonic() - begun:.0f} s")
             if arrived and (run.pages == 0 or (pull_run.at_rest(run) and lag == 0)):
                 return
+            if down:  # somebody has stopped it, and may need longer than a row does
+                deadline = time.monotonic() + _FIRST_ROW
+                if not stopped:
+                    console.err.print("  the consumer is stopped: ./scripts/pipeline consumer start")
+            stopped = bool(down)
             if not arrived and time.monotonic() > deadline:
                 raise TransientError(
                     f"no row after {_FIRST_ROW} s: {pull_run.describe(run)}, {lag} frames not yet consumed",
@@ -127,27 +137,31 @@ def _watch(stack: Stack, pipeline: Pipeline, begun: float) -> None:
                 shown = line
 
 
-def _polled(stack: Stack, pipeline: Pipeline) -> Iterator[tuple[RunState, int]]:
-    """The pull run and the consumer's lag, once a second; an engine that restarts meanwhile gets time to come back."""
+def _polled(stack: Stack, pipeline: Pipeline) -> Iterator[tuple[RunState, int, str]]:
+    """The pull run, the consumer's lag and how it is down (see `Supervisor.down`), once a second.
+
+    An engine that restarts meanwhile, or a supervisor that does not answer, gets time to come back.
+    """
     deadline = time.monotonic() + _RESTART
     while True:
         try:
-            polled = pull_run.read(stack.nifi, pipeline), consumer.unfinished(stack.settings, pipeline)
+            run, lag = pull_run.read(stack.nifi, pipeline), consumer.unfinished(stack.settings, pipeline)
+            down = stack.supervisor.down("consumer")
         except TransientError:
             if time.monotonic() > deadline:
                 raise
         else:
             deadline = time.monotonic() + _RESTART
-            yield polled
+            yield run, lag, down
         time.sleep(1)
 
 
 def _show(stack: Stack, pipeline: Pipeline) -> None:
-    engines = Table("engine", "address", title="Running", title_justify="left", box=None, pad_edge=False)
+    running = Table("engine", "address", title="Running", title_justify="left", box=None, pad_edge=False)
     for engine in stack.engines:
         if not engine.optional or (engine.ports and stack.supervisor.state(engine.name) == "RUNNING"):
-            engines.add_row(engine.title, engine.address)
-    console.out.print(engines)
+            running.add_row(engine.title, engine.address)
+    console.out.print(running)
     console.out.print()
     counts = Table("hop", "count", title="Counts", title_justify="left", box=None, pad_edge=False)
     with cassandra.session(stack.settings, stack.credentials) as session:

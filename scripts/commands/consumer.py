@@ -61,11 +61,12 @@ def reset(
         raise TerminalError("consumer reset: where to?", "give --earliest or --to TIME")
     settings = configuration.load()
     supervisor = _supervisor(settings)
-    if supervisor.state(_NAME) in _GOES_ON:
-        raise TerminalError(
-            "the consumer runs, and would go on where it is", "stop it first: ./scripts/pipeline consumer stop"
-        )
-    position = set_back(settings, USERS, to)
+    with supervisor.alone(_NAME):
+        if supervisor.standing(_NAME).state in _GOES_ON:
+            raise TerminalError(
+                "the consumer runs, and would go on where it is", "stop it first: ./scripts/pipeline consumer stop"
+            )
+        position = set_back(settings, USERS, to)
     supervisor.start_engine(_NAME)
     offsets = ", ".join(f"{offset:,} of partition {partition}" for partition, offset in position.done.items())
     console.out.print(f"The consumer goes on at offset {offsets}", highlight=False)

@@ -1,4 +1,4 @@
-"""`doctor`: what is wrong with the machine or the stack, and what to do about it."""
+"""`doctor`: checks of the machine and the stack; each problem with its remedy."""
 
 from dataclasses import asdict
 from itertools import groupby
@@ -15,9 +15,9 @@ _STYLES = {Grade.ok: "green", Grade.warning: "yellow", Grade.problem: "bold red"
 
 
 def doctor(output: console.OutputOption = console.Output.text) -> None:
-    """Say what is wrong with the machine or the stack and what to do about it; changes nothing.
+    """Check the machine and the stack, and show each problem with its remedy; changes nothing.
 
-    Exits with 0 when nothing is wrong (a warning is not), 75 when waiting may mend all that is, else 1.
+    Exits with 0 without problems (warnings are none), 75 if all of them may go away by themselves, else 1.
     """
     from scripts.doctor.examine import examine
 

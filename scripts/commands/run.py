@@ -7,6 +7,7 @@ import typer
 
 from nifi_flows.errors import TerminalError
 from nifi_flows.pipeline import USERS
+from nifi_processors.page import MAX_RECORDS
 from scripts.stack import configuration
 
 
@@ -16,7 +17,7 @@ def run(
     ] = None,
     seed: Annotated[str | None, typer.Option(help="Seed of the pull run; a new seed is a new run.")] = None,
     pages: Annotated[int | None, typer.Option(min=0, help="Pages to pull; 0 goes on for ever.")] = None,
-    page_size: Annotated[int | None, typer.Option(min=1, max=5000, help="Users a page.")] = None,
+    page_size: Annotated[int | None, typer.Option(min=1, max=MAX_RECORDS, help="Users a page.")] = None,
     interval: Annotated[float | None, typer.Option(min=0, help="Least seconds from page to page.")] = None,
     invalid_share: Annotated[
         float | None, typer.Option(min=0, max=1, help="Part of the embedded source's users to break on purpose.")

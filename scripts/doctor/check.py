@@ -14,12 +14,16 @@ Chain = Sequence["Check[Any]"]
 
 @dataclass(frozen=True)
 class Check(Generic[T]):
-    """area: of its findings. judge: what the reading means. broken: what it means that there is none."""
+    """area: of its findings. judge: what the reading means. broken: what it means that there is none.
+
+    late: what to do when it is the first of its chain and does not come in time, "" for what the area suggests.
+    """
 
     area: str
     step: ReadStep[T]
     judge: Callable[[T], Iterable[Diagnosis]]
     broken: Callable[[Exception], Diagnosis] | None = None
+    late: str = ""
 
 
 def findings(chains: Sequence[Chain], seconds: float) -> list[Diagnosis]:
@@ -53,4 +57,4 @@ def _judged(check: Check[T], first: Check[Any], read: Gathered) -> Iterator[Diag
 def _late(first: Check[Any], *, answered: bool) -> Diagnosis:
     what = "what it holds was not read in time" if answered else "no answer in time"
     remedy = f"./scripts/pipeline logs {first.step.name}" if first.area == "engines" else "ask again"
-    return problem(first.area, f"{first.step.name}: {what}", remedy)
+    return problem(first.area, f"{first.step.name}: {what}", first.late or remedy)

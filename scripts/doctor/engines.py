@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from nifi_flows.wording import one_line
 from scripts.doctor.diagnosis import Diagnosis, ok, problem, warning
 from scripts.observe.engines import Exit, Process, Restart, Supervised, told
+from scripts.stack.engines import watch
 
 _STARTING = 240  # seconds after its start in which an engine may still be silent
 
@@ -42,9 +43,10 @@ def check_engine(name: str, process: Process | None, answer: str | Exception, *,
     if process and process.uptime < _STARTING and state != "STOPPING":
         what = f"{name} was started {process.uptime} s ago and is not ready yet: {why}"
         return problem("engines", what, "wait, then ask again", passing=True)
-    return problem(
-        "engines", f"{name} does not answer: {why}", f"{logs}; ./scripts/pipeline down and ./scripts/run restart it"
-    )
+    restarted = "./scripts/pipeline down and ./scripts/run restart it"
+    if name == watch.NAME:  # a start has patience with all others, which the watch restarts
+        restarted = "./scripts/run restarts it"
+    return problem("engines", f"{name} does not answer: {why}", f"{logs}; {restarted}")
 
 
 def check_restarts(restarts: Mapping[str, list[Restart]]) -> Iterator[Diagnosis]:

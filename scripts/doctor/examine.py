@@ -28,6 +28,7 @@ from scripts.stack.engine import Engine
 from scripts.stack.engines import describe
 from scripts.stack.settings import Settings
 from scripts.stack.stack import nifi_of
+from scripts.stack.supervise import WAKE
 
 _PATIENCE = 8.0  # seconds for all readings together
 _SUPERVISOR = 3.0  # seconds of it for the supervisor, without which the other readings say less
@@ -69,7 +70,7 @@ def _supervised(settings: Settings, names: Iterable[str]) -> tuple[Supervised, l
     """What the supervisor has; one that is there and says nothing has engines that may still be asked."""
     set_up = (settings.conf / "supervisord.conf").exists()
     asked = ReadStep("supervisor", lambda: running.supervised(settings, names))
-    check = Check("engines", asked, partial(engines.check_supervised, set_up=set_up))
+    check = Check("engines", asked, partial(engines.check_supervised, set_up=set_up), late=WAKE)
     read = gather([[asked]], _SUPERVISOR)
     found = read.of(asked)
     return Supervised(running=True) if isinstance(found, Unread) else found, judged([[check]], read)

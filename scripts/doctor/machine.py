@@ -73,10 +73,9 @@ def check_disks(disks: Sequence[Disk], *, running: bool) -> Iterator[Diagnosis]:
         on = [other for other in disks if other.device == disk.device]
         what = f"{gib(disk.free)} free in {' and '.join(str(other.folder) for other in on)}"
         remedy = f"free some, or move it with {' and '.join(other.variable for other in on)}"
-        if running and disk.free < _SPARE_DISK:
-            yield problem("disk", f"{what}: Kafka and Cassandra stop when it is full", remedy)
-        elif running and disk.free < _LITTLE_DISK:
-            yield warning("disk", what, remedy)
+        if running and disk.free < _LITTLE_DISK:
+            tell = problem if disk.free < _SPARE_DISK else warning
+            yield tell("disk", f"{what}: Kafka and Cassandra stop when it is full", "free some")
         elif not running and disk.free < DISK_NEEDED:
             yield problem("disk", f"{what}, the stack needs {gib(DISK_NEEDED)} to start", remedy)
         else:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
+from nifi_flows.errors import TransientError
 from nifi_flows.wording import one_line
 from scripts.observe import usage
 from scripts.observe.gather import ReadStep
@@ -109,6 +110,16 @@ class Restart:
 def restarts(settings: Settings, since: datetime.datetime) -> dict[str, list[Restart]]:
     """Engine -> when the liveness watch started it again since then, the last time last; by the end of its log."""
     return restarts_of(ending(watch.log(settings), _LOG_END), since)
+
+
+def unwatched(settings: Settings) -> str:
+    """Why the liveness watch is not at work; "" when it is."""
+    [own] = watch.describe(settings)
+    try:
+        own.ask(None, 0)
+    except TransientError as error:
+        return str(error)
+    return ""
 
 
 def restarts_of(log: str, since: datetime.datetime) -> dict[str, list[Restart]]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Ask = Callable[["Credentials | None", float], str]
 
 # The first compiler alone: it halves the CPU that a JVM burns while it starts, and on two cores eight of them start
-# at once. For engines whose Java code is not where the time of a record goes.
+# at once. For engines whose Java code is not where the time of a record goes. In NiFi it is: py4j encodes each page.
 QUICK_START = "-XX:TieredStopAtLevel=1"
 
 
@@ -37,7 +37,8 @@ class Engine:
     set_up: what it needs once before it is ready; called while a start waits for it, and harmless when done before.
     patience: seconds that a start may take on a slow machine. hangs: seconds without an answer after which it is
     started again while a start waits for it. silence: the same for one that has been up for longer than its patience.
-    through: the engine that is asked about this one, which therefore may say nothing without a fault of its own.
+    through: the engines without which this one may say nothing, and that is no fault of its own: those that are asked
+    about it, or that it needs.
     optional: nothing is amiss while it is stopped.
     """
 
@@ -50,7 +51,7 @@ class Engine:
     patience: int = 120
     hangs: int | None = None
     silence: int = 120
-    through: str | None = None
+    through: Sequence[str] = ()
     optional: bool = False
 
 
@@ -59,14 +60,14 @@ class Launch:
     """One process under the supervisor.
 
     command, environment, folder: what is executed, where. first: commands to run before it, each skipped once its path
-    exists. whole_group: whether a stop signal goes to the children too. secrets: it gets the user's variables that hold
-    secrets. gives_up: the exit code by which it says that a restart won't help; it then stays down.
+    exists, if it has one. whole_group: whether a stop signal goes to the children too. secrets: it gets the user's
+    variables that hold secrets. gives_up: the exit code by which it says that a restart won't help; it then stays down.
     """
 
     command: Sequence[str]
     folder: Path
     environment: Mapping[str, str] = field(default_factory=dict)
-    first: Sequence[tuple[Path, Sequence[str]]] = ()
+    first: Sequence[tuple[Path | None, Sequence[str]]] = ()
     whole_group: bool = False
     secrets: bool = False
     gives_up: int | None = None

@@ -1,4 +1,4 @@
-"""How long an engine has been silent, counted by looks at it, and when that is too long."""
+"""How long an engine has not answered, counted by looks at it, and when it has to be restarted."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -7,18 +7,18 @@ from enum import Enum
 from scripts.stack.engine import Engine
 from scripts.stack.supervise import Standing
 
-# What a single look can count for. A laptop that slept, or a machine that stood still, was not silent meanwhile.
+# What a single look can count for: time in which the machine was suspended is no time without an answer.
 _LONGEST_LOOK = 30.0
-_DOUBLINGS = 5  # at most: an engine that its restarts don't help is left alone for the longer, an hour in the end
-_GIVEN_UP = 60.0  # seconds that an engine which can't be started is left alone
+_DOUBLINGS = 5  # exponential backoff for an engine that restarts don't help: an hour from one to the next in the end
+_RETRY = 60.0  # seconds from one attempt to start an engine that fails to start to the next
 
 
 class Found(Enum):
-    """What a look says of an engine; UNKNOWN: nothing, as while it starts or is asked through another one."""
+    """The outcome of one health check; UNKNOWN while the engine starts, or lacks another engine that it needs."""
 
     ANSWERS = "answers"
     SILENT = "silent"
-    GAVE_UP = "gave up"
+    FAILED = "failed to start"
     UNKNOWN = "unknown"
 
 
@@ -33,10 +33,10 @@ class Look:
 
 @dataclass(frozen=True)
 class Silence:
-    """What all looks at an engine say.
+    """The outcome of all health checks of an engine so far.
 
     seconds: that it has been silent, or down, over looks in a row that found it so. pid: of the process that was.
-    restarts: that brought no answer yet.
+    restarts: for silence, since its last answer.
     """
 
     pid: int = 0
@@ -54,16 +54,21 @@ class Silence:
 
     def too_long(self, engine: Engine, look: Look) -> bool:
         """Whether the engine has to be started again."""
-        if look.found is Found.GAVE_UP:
-            return self.seconds >= _GIVEN_UP
+        if look.found is Found.FAILED:
+            return self.seconds >= _RETRY
         return look.found is Found.SILENT and self.seconds >= engine.silence * 2 ** min(self.restarts, _DOUBLINGS)
 
+    def attended(self) -> "Silence":
+        """Once its time was up, whatever came of that: it is counted from zero."""
+        return replace(self, pid=0, seconds=0.0)
+
     def restarted(self) -> "Silence":
-        return replace(self, pid=0, seconds=0.0, restarts=self.restarts + 1)
+        """Once it was restarted for its silence: the next time is twice as long."""
+        return replace(self.attended(), restarts=self.restarts + 1)
 
 
 def judgeable(engine: Engine, standing: Standing | None) -> bool:
-    """Whether an engine has been up for so long that its silence would mean something."""
+    """Whether an engine has been up for so long that it has to answer."""
     return standing is not None and standing.state == "RUNNING" and standing.uptime > engine.patience
 
 
@@ -75,13 +80,13 @@ def look(engine: Engine, standings: Mapping[str, Standing], answers: Mapping[str
     """
     standing = standings.get(engine.name)
     if standing is not None and standing.state == "FATAL":
-        return Look(Found.GAVE_UP)
+        return Look(Found.FAILED)
     pid = standing.pid if standing is not None else 0
     if engine.name not in answers or not judgeable(engine, standing):
         return Look(Found.UNKNOWN, pid)
     why = answers[engine.name]
     if why is None:
         return Look(Found.ANSWERS, pid)
-    if engine.through is not None and answers.get(engine.through, "not asked") is not None:
+    if any(answers.get(other, "not asked") is not None for other in engine.through):
         return Look(Found.UNKNOWN, pid)
     return Look(Found.SILENT, pid, why)

@@ -61,7 +61,9 @@ def prepare(settings: Settings, pipeline: Pipeline, invalid_share: float | None 
 
     invalid_share: part of the users that the embedded source is to break; None leaves it as it is.
     """
-    if not Supervisor(settings).running():
+    supervisor = Supervisor(settings)
+    if not supervisor.awake():
+        supervisor.end_leftovers()  # what they hold is free for those that are started instead
         preflight.check_memory()
         preflight.check_disk(settings.home)
         preflight.check_disk(settings.cache)
@@ -96,9 +98,9 @@ def _of(settings: Settings, credentials: Credentials) -> Stack:
 
 def start(stack: Stack, launches: Mapping[str, Launch]) -> bool:
     """Bring up the supervisor, refusing taken ports by name. Returns whether it was down before."""
-    fresh = not stack.supervisor.running()
+    fresh = not stack.supervisor.awake()
     if fresh:
-        stack.supervisor.end_leftovers()
+        stack.supervisor.end_leftovers()  # of a supervisor that has ended since `prepare`, or was killed just now
         preflight.check_ports(stack.engines)
         spark.forget(stack.settings)
     for name in stack.supervisor.start(launches):
@@ -116,7 +118,8 @@ def wait_ready(stack: Stack, names: Sequence[str], report: Callable[[str, str], 
     """Wait until each engine has answered its own protocol.
 
     One that hangs is started again. report: called with an engine's name and how it became ready, from several threads.
-    Raises TerminalError with the last lines of the log when an engine gives up or takes longer than its patience.
+    Raises TerminalError with the last lines of the log when an engine gives up or takes longer than its patience,
+    TransientError when the supervisor does not answer.
     """
     interrupted = threading.Event()
     pool = ThreadPoolExecutor(len(names))
@@ -143,7 +146,7 @@ def _wait_ready(stack: Stack, engine: Engine, report: Callable[[str, str], None]
             report(engine.name, f"ready after {time.monotonic() - begun:.0f} s, {detail}")
             return
         waited = time.monotonic() - begun
-        if stack.supervisor.state(engine.name) in ("FATAL", "EXITED", "DOWN", "STOPPED"):
+        if stack.supervisor.down(engine.name):
             raise _failed(stack, engine, "does not start")
         if engine.hangs and stack.supervisor.restart_hung(engine.name, waited, engine.hangs):
             report(engine.name, f"does not answer after {waited:.0f} s; started again")

@@ -24,7 +24,7 @@ class FakeRegistry:
                 call = f"{self.command} {self.path.partition('?')[0]}"
                 fake.asked.append(call)
                 fake.queries.append(self.path.partition("?")[2])
-                answer = fake.answers.get(call, 404)
+                answer = fake.answers.get(call, (404, {"error_code": 40401, "message": "not found"}))
                 if isinstance(answer, list) and answer and answer[0] in (500, 503):
                     answer = answer.pop(0)
                 if isinstance(answer, int):

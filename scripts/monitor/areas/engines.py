@@ -24,12 +24,14 @@ class EngineLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class EngineReading:
     """states: engine -> supervisord's word. errors: engine that is down by itself -> its last error, or "".
 
-    restarts: engine -> its last restart by the liveness watch, of those that are new enough to be told.
+    restarts: engine -> its last restart by the liveness watch, of those that are new enough to be told. unwatched: why
+    that watch is not at work, "" when it is.
     """
 
     states: Mapping[str, str]
     errors: Mapping[str, str]
     restarts: Mapping[str, Restart]
+    unwatched: str
 
 
 def read(context: ReadContext[EngineLimits, None]) -> EngineReading:
@@ -45,11 +47,13 @@ def read(context: ReadContext[EngineLimits, None]) -> EngineReading:
         states,
         {name: engines.error(context.settings, name) for name, state in states.items() if state in engines.DOWN},
         {name: times[-1] for name, times in engines.restarts(context.settings, since).items()},
+        engines.unwatched(context.settings),
     )
 
 
 def judge(found: EngineReading, context: JudgeContext[EngineLimits, None]) -> Judgement:
     from scripts.observe.engines import told
+    from scripts.stack.engines import watch
 
     judgement = Judgement(figures={"running": sum(state == "RUNNING" for state in found.states.values())})
     for name, error in found.errors.items():
@@ -58,6 +62,8 @@ def judge(found: EngineReading, context: JudgeContext[EngineLimits, None]) -> Ju
             f"{name} {what}: {error}" if error else f"{name} {what}: ./scripts/pipeline logs {name}"
         )
     judgement.trouble += [told(name, restart) for name, restart in found.restarts.items()]
+    if found.unwatched and watch.NAME not in found.errors:
+        judgement.trouble.append(f"the liveness watch is not at work: {found.unwatched}; ./scripts/run starts it")
     return judgement
 
 

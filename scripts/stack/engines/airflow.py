@@ -66,7 +66,7 @@ def describe(settings: Settings) -> list[Engine]:
             ports={settings.port(PORT): PORT.purpose} if name == "airflow-api" else {},
             ask=partial(_ask, settings, name, reported),
             patience=_PATIENCE,
-            through=None if name == "airflow-api" else "airflow-api",
+            through=() if name == "airflow-api" else ("airflow-api",),
             optional=True,
         )
         for name, (title, _, reported) in COMPONENTS.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -174,6 +175,7 @@ def configure(local: Local) -> Configuration:
             "org.apache.cassandra.service.CassandraDaemon",
         ],
         folder=settings.home,
+        first=[(None, [sys.executable, "-m", "scripts.stack.commit_log", str(data / "commitlog")])],
     )
     return Configuration(
         {"cassandra": launch}, {conf / "cassandra.yaml": yaml.encode(), conf / "logback.xml": _LOGBACK.encode()}

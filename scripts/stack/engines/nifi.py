@@ -14,7 +14,7 @@ from typing import Any
 
 from nifi_flows.errors import TerminalError
 from scripts.stack.credentials import ADMIN_IDENTITY, Credentials
-from scripts.stack.engine import QUICK_START, Configuration, Engine, Launch, Local, required
+from scripts.stack.engine import Configuration, Engine, Launch, Local, required
 from scripts.stack.http import Deadline
 from scripts.stack.layout import Artifacts, Installed, Linked, Unzipped
 from scripts.stack.lock import Artifact
@@ -32,6 +32,10 @@ _HEAP = "1g"
 # of NiFi's Python gateway. By default there is a carrier a core, and where there are few the flow may wait for itself
 # for ever while it is loaded: https://github.com/apache/nifi/pull/11002. They are started only when needed.
 _CARRIERS = "-Djdk.virtualThreadScheduler.parallelism=64"
+# Once a Python process has died, NiFi loads its code anew in a thread that is started from the common pool. With two
+# cores Java has no such pool and takes a thread without a class loader instead, in which py4j finds none of NiFi's
+# classes: the processor would never run again. (CompletableFuture: "if this does not support parallelism")
+_POOL = "-Djava.util.concurrent.ForkJoinPool.common.parallelism=2"
 _TEMPLATES = Path(__file__).parent / "nifi_conf"
 
 _FRAMEWORK = "nifi-python/framework"
@@ -200,8 +204,8 @@ def configure(local: Local) -> Configuration:
             f"-Xms{_HEAP}",
             f"-Xmx{_HEAP}",
             "-XX:+UseG1GC",
-            QUICK_START,
             _CARRIERS,
+            _POOL,
             *trust.options,
             f"-Dnifi.properties.file.path={conf}/nifi.properties",
             f"-Dorg.apache.nifi.management.server.address={LOOPBACK}:{settings.port(MANAGEMENT)}",

@@ -89,7 +89,7 @@ def describe(settings: Settings) -> list[Engine]:
             address=_url(settings, WORKER_UI),
             ports={settings.port(WORKER_UI): WORKER_UI.purpose},
             ask=partial(_ask_worker, settings),
-            through="spark-master",
+            through=("spark-master",),
         ),
         Engine(
             name="consumer",
@@ -98,7 +98,10 @@ def describe(settings: Settings) -> list[Engine]:
             ports={settings.port(CONSUMER_UI): CONSUMER_UI.purpose},
             ask=partial(_ask_consumer, settings),
             patience=180,
-            silence=600,  # it watches its stream itself, and sooner: it is silent as long as Cassandra, say, is away
+            # It watches its stream itself, and sooner. What is asked is that stream's web server, which is away as long
+            # as the stream can't begin for want of one of these.
+            silence=600,
+            through=(kafka.NAME, registry.NAME, "spark-master", "spark-worker", cassandra.NAME),
         ),
     ]
 

@@ -1,7 +1,8 @@
-"""The liveness watch, which asks all other engines and starts one again that lives and says nothing."""
+"""The liveness watch: a watchdog that asks all other engines and restarts one that runs and does not answer."""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from functools import partial
@@ -21,6 +22,7 @@ ARTIFACTS: tuple[Artifacts, ...] = ()  # it is Python of this project
 
 INTERVAL = 15.0  # seconds from one look at the engines to the next
 _LATE = 120.0  # seconds after which the next look is late: one at which an engine is started again takes its time
+_HANGS = 90  # seconds that a start waits for a look of one that runs; nobody else starts the watch again
 
 
 def log(settings: Settings) -> Path:
@@ -33,6 +35,18 @@ def looked(settings: Settings) -> Path:
     return settings.run / f"{NAME}.looked"
 
 
+def note(settings: Settings) -> None:
+    """Write that file. Raises OSError; on a full disk only for the first one of a process."""
+    file, own = looked(settings), str(os.getpid())
+    try:
+        if file.read_text() == own:
+            os.utime(file)
+            return
+    except OSError:  # there is none yet
+        pass
+    file.write_text(own)
+
+
 def describe(settings: Settings) -> list[Engine]:
     return [
         Engine(
@@ -41,6 +55,8 @@ def describe(settings: Settings) -> list[Engine]:
             address=str(log(settings)),
             ports={},
             ask=partial(_ask, settings),
+            patience=2 * _HANGS,
+            hangs=_HANGS,
         )
     ]
 

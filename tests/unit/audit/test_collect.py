@@ -1,6 +1,5 @@
 """The audit waits for what is under way, and no longer than it says."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from scripts.audit import collect
 from scripts.observe import consumer, pull_run
 from scripts.observe.pull_run import RunCursor, RunState
 from scripts.stack.settings import Settings
+from tests.unit.flows.fake_nifi import Clock
 
 HERE = NiFi("https://127.0.0.1:1/nifi-api", Path("ca"), Path("certificate"), Path("key"))
 DONE = RunState(RunCursor("a", 4), "a", 3, 0.0, {}, 0, [])
@@ -23,20 +23,15 @@ def looks(monkeypatch: pytest.MonkeyPatch, states: list[tuple[RunState, int]]) -
     """Give these states one after the other, and the last one for ever; nobody really sleeps."""
     left = iter(states)
     state = states[0]
-    clock = [0.0]
 
     def run(address: NiFi, pipeline: object) -> RunState:
         nonlocal state
         state = next(left, state)
         return state[0]
 
-    def sleep(seconds: float) -> None:
-        clock[0] += seconds
-
     monkeypatch.setattr(pull_run, "read", run)
     monkeypatch.setattr(consumer, "unfinished", lambda settings, pipeline: state[1])
-    monkeypatch.setattr(time, "sleep", sleep)
-    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(collect, "time", Clock())
     return left
 
 

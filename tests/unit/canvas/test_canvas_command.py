@@ -35,7 +35,7 @@ def placed(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("PIPELINE_HOME", str(settings.home))
     monkeypatch.setenv("PIPELINE_NIFI_PORT", str(settings.port(nifi_engine.PORT)))
     monkeypatch.setenv("PIPELINE_CANVAS_PORT", str(settings.port(nifi_engine.CANVAS)))
-    monkeypatch.setattr(Supervisor, "running", lambda self: True)
+    monkeypatch.setattr(Supervisor, "require", lambda self: None)
     settings.run.mkdir(exist_ok=True)
     return settings
 

@@ -45,6 +45,20 @@ def test_help_is_there(pipeline: Pipeline, home: Path, command: str | None) -> N
     assert not home.exists()
 
 
+def test_a_peer_that_is_none_is_refused_before_the_stack_is_looked_at(
+    pipeline: Pipeline, home: Path, tmp_path: Path
+) -> None:
+    text = tmp_path / "peer.txt"
+    text.write_text("no program")
+    refused = pipeline("bench", "--peer", str(text))
+    assert refused.code == 1
+    assert refused.error == (
+        f"the peer {text} is no executable file",
+        "give the path of a redpanda-connect or benthos binary",
+    )
+    assert not home.exists()
+
+
 def test_without_a_command_the_help_is_shown(pipeline: Pipeline) -> None:
     shown = pipeline()
     assert shown.code == 2

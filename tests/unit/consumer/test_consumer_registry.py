@@ -103,3 +103,18 @@ def test_a_refusal_is_terminal_and_not_asked_again(fake: FakeRegistry) -> None:
     with pytest.raises(TerminalError, match="answered 401"):
         registered_id(fake.url, "d-value", "{}")
     assert len(fake.asked) == 1
+
+
+def test_an_address_that_is_no_registry_knows_nothing_for_certain(fake: FakeRegistry) -> None:
+    fake.answers = {"GET /subjects/u-value/versions": 404}
+    with pytest.raises(TerminalError, match="answered 404"):
+        WriterSchemas(fake.url, "u-value").refresh()
+
+
+def test_a_version_that_was_removed_meanwhile_is_read_once_it_is_there(fake: FakeRegistry) -> None:
+    fake.answers = {"GET /subjects/u-value/versions": [1]}
+    writers = WriterSchemas(fake.url, "u-value")
+    assert not writers.refresh()
+    fake.answers["GET /subjects/u-value/versions/1"] = version(17)
+    assert writers.refresh()
+    assert set(writers()) == {17}

@@ -4,11 +4,13 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pyspark.sql import Row, SparkSession
 
 from spark_consumer import decode as decoding
 from spark_consumer.contract import USER_SCHEMA
-from spark_consumer.decode import MAX_FRAME_BYTES, decode
+from spark_consumer.decode import MAX_FRAME_BYTES, decode, why_unreadable
+from spark_consumer.streaming import warn_if_unreadable
 from tests.unit.consumer.frames import ANN, NOON, frame, messages, with_fields
 from tests.unit.consumer.local_spark import spark  # noqa: F401
 
@@ -62,6 +64,43 @@ def test_a_record_of_an_older_schema_has_the_later_fields_at_their_default(spark
         (None, "en", 7, None),
         ("Annie", "no", None, None),
     ]
+
+
+UNREADABLE = {
+    "Illegal character in: the id": USER_SCHEMA.replace('"name": "id"', '"name": "the id"'),
+    "No enum constant": USER_SCHEMA.replace('"name": "id"', '"name": "id", "order": "none"'),
+    "Invalid default for field nickname": with_fields({"name": "nickname", "type": "string", "default": 5}),
+    "STRING not compatible with writer type: LONG": with_fields({"name": "id", "type": "long"}, without="id"),
+}
+
+
+@pytest.mark.parametrize(("why", "writer"), UNREADABLE.items())
+def test_frames_of_a_schema_that_cannot_be_read_are_refused_beside_good_ones(
+    spark: SparkSession,  # noqa: F811
+    why: str,
+    writer: str,
+) -> None:
+    assert why_unreadable(spark, USER_SCHEMA, USER_SCHEMA) is None
+    assert why in (why_unreadable(spark, writer, USER_SCHEMA) or "")
+    rows = decoded(spark, [frame(ANN, 9), GOOD], {7: USER_SCHEMA, 9: writer})
+    assert [row.reasons for row in rows] == [["not_avro"], None]
+
+
+def test_frames_of_a_record_with_another_name_are_records(spark: SparkSession) -> None:  # noqa: F811
+    writer = USER_SCHEMA.replace('"name": "User"', '"name": "Person"')
+    assert why_unreadable(spark, writer, USER_SCHEMA) is None
+    [row] = decoded(spark, [GOOD], {7: writer})
+    assert (row.user.id, row.reasons) == (ANN["id"], None)
+
+
+def test_a_schema_that_cannot_be_read_is_told_once(
+    spark: SparkSession,  # noqa: F811
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for writer in (USER_SCHEMA, *UNREADABLE.values(), *UNREADABLE.values()):
+        warn_if_unreadable(spark, 9, writer)
+    assert len(caplog.messages) == len(UNREADABLE)
+    assert all(message.startswith("schema 9 does not fit the contract: ") for message in caplog.messages)
 
 
 REFUSED: list[tuple[bytes | None, str]] = [

@@ -17,6 +17,8 @@ def lived(*signs: tuple[float, bytes], begun: float = 100.0) -> Stream:
     [
         (lived(), 280.0, "has not begun to read within 181 s"),
         (lived((250.0, b"bbb")), 280.0, "has not begun to read within 181 s"),
+        (lived((150.0, b"a")), 330.0, "has not begun to read within 181 s"),
+        (lived((110.0, b"c"), (150.0, b"a")), 210.0, "has committed nothing for 61 s"),
         (lived((110.0, b"c")), 170.0, "has committed nothing for 61 s, and there is something to read"),
         (lived((110.0, b"i"), (150.0, b"bc?")), 210.0, "has committed nothing for 61 s"),
         (lived((110.0, b"c"), (160.0, b"b")), 170.0, "has committed nothing for 61 s"),
@@ -39,6 +41,7 @@ def test_earlier_failures_are_forgotten_after_a_while_of_commits() -> None:
     assert lived((110.0, b"c"), (140.0, b"c")).steady
     assert lived((110.0, b"i"), (140.0, b"i")).steady, "with nothing to read, it does well, too"
     assert not lived((110.0, b"c"), (140.0, b"b")).steady
+    assert not lived((110.0, b"a"), (140.0, b"a")).steady, "to start again and again is not to do well"
 
 
 def test_the_pause_grows_to_a_limit() -> None:

@@ -72,6 +72,18 @@ def test_a_half_dead_stack_is_told_in_time(settings: Settings, monkeypatch: pyte
     assert severities(found).count(OK) >= 5
 
 
+def test_a_supervisor_that_is_silent_is_told_with_what_to_do(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examine, "_SUPERVISOR", 0.1)
+    monkeypatch.setattr(running, "supervised", lambda *arguments: time.sleep(1))
+    found, told = examine._supervised(settings, [])
+    assert found.running, "the engines may still be asked"
+    assert told == [
+        problem("engines", "supervisor: no answer in time", "./scripts/run wakes it, or ends it and starts another")
+    ]
+
+
 def test_the_command_prints_each_finding_with_its_remedy(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], settings: Settings
 ) -> None:

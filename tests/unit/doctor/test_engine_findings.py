@@ -46,6 +46,15 @@ def test_the_health_of_an_engine(
     assert words in found.what
 
 
+@pytest.mark.parametrize(
+    ("name", "restarts"),
+    [("kafka", "./scripts/pipeline down and ./scripts/run restart it"), ("watch", "./scripts/run restarts it")],
+)
+def test_an_engine_that_is_silent_is_told_with_who_restarts_it(name: str, restarts: str) -> None:
+    found = engines.check_engine(name, Process("RUNNING", 900, 0), OSError("refused"), optional=False)
+    assert found.remedy == f"./scripts/pipeline logs {name}; {restarts}"
+
+
 def test_engines_that_outlived_their_supervisor_are_told_until_they_end(settings: Settings) -> None:
     settings.run.mkdir(parents=True)
     (settings.run / "kafka.group").write_text(f"{os.getpgrp()} {boot_id()}")  # a number that came to be ours

@@ -70,8 +70,9 @@ class Steps:
 class Canvas:
     """One group on a canvas, in place of nifi_flows.canvas. Components are known by their names.
 
-    stuck: processors that don't take what waits for them. invalid: those that don't become valid. deaf: a replace
-    changes nothing. queues: id of a connection -> FlowFiles in it. taken: processor -> FlowFiles it took from there.
+    stuck: processors that don't take what waits for them. slow: looks at the queues before anything is taken. invalid:
+    those that don't become valid. deaf: a replace changes nothing. queues: id of a connection -> FlowFiles in it.
+    taken: processor -> FlowFiles it took from there.
     """
 
     def __init__(self, step: Steps) -> None:
@@ -83,6 +84,7 @@ class Canvas:
         self.queues: dict[str, int] = {}
         self.taken: Counter[str] = Counter()
         self.stuck: set[str] = set()
+        self.slow = 0
         self.invalid: set[str] = set()
         self.deaf = False
 
@@ -172,9 +174,11 @@ class Canvas:
         fed = {c["destination"]["id"] for c in self._contents("connections")}
         return [f"canvas:{name}" for name in sorted(self.all() - fed)]
 
-    def stop_all(self, group: str, ids: Iterable[str]) -> None:
+    def stop_all(self, group: str, ids: Iterable[str]) -> list[str]:
         self.step(f"stop {_listed(ids)}")
-        self.running -= {i.removeprefix("canvas:") for i in ids}
+        ran = [i for i in ids if i.removeprefix("canvas:") in self.running]
+        self.running -= {i.removeprefix("canvas:") for i in ran}
+        return ran
 
     def start_all(self, group: str, ids: Iterable[str]) -> None:
         self.step(f"start {_listed(ids)}")
@@ -188,6 +192,9 @@ class Canvas:
     def queued(self, group: str) -> dict[str, int]:
         """What is in the queues; what takes from them, if it runs, has done so before the next look."""
         now = dict(self.queues)
+        if self.slow:
+            self.slow -= 1
+            return now
         for connection in self._contents("connections"):
             destination, queue = connection["destination"]["id"], f"canvas:{connection['identifier']}"
             if queue in self.queues and destination in self.running - self.stuck:

@@ -131,13 +131,24 @@ def test_what_waits_before_a_processor_of_the_failed_version_is_handed_over(here
     assert here.canvas.queues == {} and here.canvas.taken == {"Check": 8}
 
 
-def test_what_leads_to_a_queue_of_the_failed_version_runs_empty_too(here: Here) -> None:
+def test_what_leads_to_a_queue_of_the_failed_version_runs_empty_too(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It may be of the failed version: under the one before, it would not be known for what it is."""
-    here.canvas.queues = {"canvas:Pull success": 3}
+    here.canvas.queues, here.canvas.slow = {"canvas:Pull success": 3}, 8
     here.host.complaints = ["no record in 60 s"]
+    waiting: list[int] = []
+
+    def note(step: str) -> None:
+        if step == "replace":
+            waiting.append(sum(here.canvas.queues.values()))
+        here.step(step)
+
+    monkeypatch.setattr(here.canvas, "step", note)
     here.refused(here.desired("v2", ENRICHED))
-    assert here.canvas.taken == {"Check": 3} and here.canvas.queues == {}
-    assert not any("do not drain" in line for line in here.reported)
+    assert waiting == [3, 3, 0], "forward, handed over, and back"
+    assert here.canvas.taken == {"Check": 3}
+    assert not any("does not drain" in line for line in here.reported)
 
 
 def test_going_back_tells_what_does_not_run_empty_and_goes_on(here: Here) -> None:

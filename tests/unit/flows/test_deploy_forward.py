@@ -146,6 +146,14 @@ def test_a_drain_that_times_out_starts_the_sources_again_and_is_not_tried_again(
     assert here.canvas.queues == {"canvas:Check valid": 3}
 
 
+def test_a_source_that_was_stopped_by_hand_stays_so_when_a_queue_does_not_drain(here: Here) -> None:
+    here.canvas.running.remove("Pull")
+    here.canvas.stuck = {"Publish"}
+    here.canvas.queues = {"canvas:Check valid": 3}
+    assert "nothing was changed" in here.refused(here.desired("v2", SHORTER))
+    assert here.canvas.running == {"Check", "Publish"}
+
+
 def test_a_flow_that_was_stopped_by_hand_and_does_not_drain_is_stopped_again(here: Here) -> None:
     here.canvas.running.clear()
     here.canvas.stuck = {"Check"}

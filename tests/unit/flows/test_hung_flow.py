@@ -47,6 +47,30 @@ def test_ports_stand_still_while_the_flow_is_replaced(monkeypatch: pytest.Monkey
     assert not busy, "it was waited for"
 
 
+def test_who_stops_processors_learns_which_of_them_ran(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are started again if the way has to be gone back; one that stood still before is not."""
+    orders: list[tuple[str, Any]] = []
+    states = {"pull": "RUNNING", "off": "STOPPED", "publish": "RUNNING"}
+
+    class FlowApi:
+        def schedule_components(self, order: Any, group: str) -> None:
+            orders.append((order.state, order.components))
+
+    class ProcessGroupsApi:
+        def get_processors(self, group: str, include_descendant_groups: bool) -> Any:
+            listed = [
+                SimpleNamespace(id=i, revision=f"r-{i}", component=SimpleNamespace(state=states[i])) for i in states
+            ]
+            return SimpleNamespace(processors=listed)
+
+    monkeypatch.setattr(nipyapi.nifi, "FlowApi", FlowApi)
+    monkeypatch.setattr(nipyapi.nifi, "ProcessGroupsApi", ProcessGroupsApi)
+    assert canvas.stop_all("group", ["pull", "off"]) == ["pull"]
+    assert orders == [("STOPPED", {"pull": "r-pull"})]
+    assert canvas.stop_all("group", ["off"]) == []
+    assert len(orders) == 1, "NiFi is not asked for nothing"
+
+
 def test_a_replace_that_it_does_not_end_is_told_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And not as what cleaning up after it meets, which would not be tried again."""
 

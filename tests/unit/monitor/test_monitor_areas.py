@@ -1,7 +1,9 @@
 """The judgement of each area: what is trouble, and what is not."""
 
+import shutil
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from nifi_flows.errors import TransientError
 from nifi_flows.pipeline import USERS
 from scripts.monitor.alerts import Deliveries
 from scripts.monitor.area import ReadContext
-from scripts.monitor.areas import engines
+from scripts.monitor.areas import AREAS, engines
 from scripts.monitor.areas.drift import DriftReading
 from scripts.monitor.areas.engines import EngineReading
 from scripts.monitor.areas.flow import FlowReading
@@ -20,16 +22,32 @@ from scripts.monitor.missing import Missing
 from scripts.observe.canvas import Bulletin, Queue
 from scripts.observe.consumer import Batch, ConsumerState
 from scripts.observe.engines import Restart
+from scripts.stack import configuration
+from scripts.stack.engines import watch
 from scripts.stack.settings import Settings
 from scripts.stack.supervise import Standing, Supervisor
-from tests.unit.monitor.well import FLOW, FRAME, FRESH, LIMITS, MINUTE, NOW, WELL, after, behind, counted, first, well
+from tests.unit.monitor.well import (
+    DISK,
+    FLOW,
+    FRAME,
+    FRESH,
+    LIMITS,
+    MINUTE,
+    NOW,
+    WELL,
+    after,
+    behind,
+    counted,
+    first,
+    well,
+)
 
 HOLD = Deploys(held={"who": "ann", "why": "trying a wider page", "since": "2026-03-01"})
 
 
 def test_an_engine_that_is_down_by_itself_is_trouble_with_what_it_says() -> None:
     states = {"kafka": "FATAL", "consumer": "EXITED", "nifi": "RUNNING"}
-    found = EngineReading(states, {"kafka": "", "consumer": "no table (make it)"}, {})
+    found = EngineReading(states, {"kafka": "", "consumer": "no table (make it)"}, {}, "")
     check = first("engines", engines=found)
     assert (check.verdict, check.healable) == ("suspect", False)
     assert check.says == [
@@ -41,9 +59,19 @@ def test_an_engine_that_is_down_by_itself_is_trouble_with_what_it_says() -> None
 
 def test_an_engine_that_hung_is_told_for_a_while() -> None:
     restart = Restart(datetime(2026, 3, 1, 12, 3), 130)
-    check = first("engines", engines=EngineReading({"kafka": "RUNNING"}, {}, {"kafka": restart}))
+    check = first("engines", engines=EngineReading({"kafka": "RUNNING"}, {}, {"kafka": restart}, ""))
     assert check.verdict == "suspect"
     assert check.says[0].startswith("kafka did not answer for 130 s and was started again at 12:03:00;")
+
+
+def test_a_watch_that_is_not_at_work_is_told() -> None:
+    check = first("engines", engines=EngineReading({"watch": "RUNNING"}, {}, {}, "its last look was 300 s ago"))
+    assert check.verdict == "suspect"
+    assert check.says == [
+        "the liveness watch is not at work: its last look was 300 s ago; ./scripts/run starts it",
+    ]
+    down = EngineReading({"watch": "FATAL"}, {"watch": ""}, {}, "it does not run")
+    assert first("engines", engines=down).says == ["watch ends right after each start: ./scripts/pipeline logs watch"]
 
 
 def test_the_engines_are_read_from_their_supervisor_and_the_logs(
@@ -63,8 +91,30 @@ def test_the_engines_are_read_from_their_supervisor_and_the_logs(
     )
     found = engines.read(context)
     assert found == EngineReading(
-        {"kafka": "RUNNING", "consumer": "EXITED"}, {"consumer": "no table"}, {"kafka": Restart(recent, 130)}
+        {"kafka": "RUNNING", "consumer": "EXITED"},
+        {"consumer": "no table"},
+        {"kafka": Restart(recent, 130)},
+        "it has not looked yet",
     )
+    settings.run.mkdir(parents=True)
+    watch.note(settings)
+    assert engines.read(context).unwatched == ""
+
+
+def test_little_room_on_the_disk_is_trouble_with_what_to_do() -> None:
+    assert first("disk").verdict == "ok"
+    check = first("disk", disk=replace(DISK, free=512 * 1024**2))
+    assert check.verdict == "suspect"
+    [said] = check.says
+    assert said.startswith("512 MiB free in /home/data, less than 2,048: Kafka and Cassandra stop")
+
+
+def test_the_disk_is_read_where_the_engines_data_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIPELINE_HOME", str(tmp_path))
+    context: ReadContext[Any, Any] = ReadContext(configuration.load(), USERS, LIMITS.areas["disk"], None, {})
+    disk: Any = AREAS["disk"].read(context)
+    assert disk.folder == tmp_path / "data"
+    assert 0 < disk.free <= shutil.disk_usage(tmp_path).total
 
 
 def test_drift_under_a_hold_is_shown_and_no_illness() -> None:

@@ -23,7 +23,7 @@ def test_a_pipeline_that_is_well_is_told_with_its_figures() -> None:
     assert record.verdict == "ok"
     assert list(record.checks) == list(AREAS)
     read = [record.checks[name] for name, reading in WELL.of.items() if not isinstance(reading, Missing)]
-    assert len(read) == 8
+    assert len(read) == 9
     assert all(check.verdict == "ok" and check.since == NOW and check.figures for check in read)
     assert record.checks["consumer"].figures["lag in frames"] == 12
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from scripts.monitor import thresholds
@@ -19,6 +20,7 @@ from scripts.monitor.readings import Readings
 from scripts.monitor.record import AreaCheck, Record
 from scripts.observe.canvas import Queue
 from scripts.observe.consumer import Batch, ConsumerState
+from scripts.observe.machine import Disk
 from scripts.observe.newest import Newest, NewestFrame
 from scripts.observe.records import NewLetters
 from scripts.observe.topics import Position
@@ -27,6 +29,9 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 LIMITS = thresholds.load()
 
+DISK = Disk(
+    "PIPELINE_HOME", Path("/home/data"), Path("/home"), is_folder=True, writable=True, device=1, free=9 * 1024**3
+)
 FLOW = FlowReading(
     components=7,
     ill=[],
@@ -56,7 +61,8 @@ def counted(since: datetime | None = NOW - MINUTE, **differs: Any) -> DeadLetter
 WELL = Readings(
     {name: Missing("not read in these tests", reported=True) for name in AREAS}
     | {
-        "engines": EngineReading({"kafka": "RUNNING", "airflow-api": "STOPPED"}, {}, {}),
+        "engines": EngineReading({"kafka": "RUNNING", "airflow-api": "STOPPED"}, {}, {}, ""),
+        "disk": DISK,
         "nifi": NiFiReading("2.3.0"),
         "flow": FLOW,
         "drift": DriftReading([]),

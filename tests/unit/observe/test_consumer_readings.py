@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
@@ -57,7 +58,9 @@ def moving(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
         return {0: Position(0, 9, next(committed))}
 
     monkeypatch.setattr(topics, "positions", positions)
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(
+        consumer, "time", SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: None, time=time.time)
+    )
     return committed
 
 

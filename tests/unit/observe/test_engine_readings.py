@@ -90,7 +90,7 @@ def test_an_engine_that_is_down_by_itself_has_its_last_error(
 ) -> None:
     settings.logs.mkdir(parents=True)
     (settings.logs / "consumer.log").write_text("2026-06-01 11:30:00,000 ERROR spark_consumer: no table\n")
-    monkeypatch.setattr(Supervisor, "_standing", lambda self, name: Standing(state, 0, 0))
+    monkeypatch.setattr(Supervisor, "standing", lambda self, name: Standing(state, 0, 0))
     assert engines.process(settings, "consumer") == Process(state, 0, 0, error)
 
 

@@ -127,11 +127,16 @@ def test_a_description_needs_nothing_and_touches_nothing(tmp_path: Path) -> None
     assert all(any(str(port) in one.address for port in one.ports) for one in described if one.ports)
 
 
-def test_who_is_asked_about_another_engine_is_an_engine() -> None:
+def test_who_is_asked_about_another_engine_or_needed_by_it_is_an_engine() -> None:
     described = engines.describe(Settings())
-    through = {one.name: one.through for one in described if one.through}
-    assert set(through) == {"spark-worker", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"}
-    assert set(through.values()) <= {one.name for one in described if one.through is None}
+    through = {one.name: set(one.through) for one in described if one.through}
+    airflow = {f"airflow-{name}": {"airflow-api"} for name in ("scheduler", "dag-processor", "triggerer")}
+    assert through == {
+        **airflow,
+        "spark-worker": {"spark-master"},
+        "consumer": {"kafka", "registry", "spark-master", "spark-worker", "cassandra"},
+    }
+    assert set().union(*through.values()) <= {one.name for one in described}
 
 
 def test_no_port_is_of_two_engines() -> None:

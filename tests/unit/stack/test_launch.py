@@ -257,6 +257,11 @@ def test_what_comes_first_is_done_once_and_in_the_engines_environment(plan: Plan
     assert plan.said().split() == ["engine", "1"]
 
 
+def test_what_comes_first_without_a_path_is_done_before_each_start(plan: Plan) -> None:
+    plan.write(["/bin/sh", "-c", "echo engine"], [[None, ["/bin/sh", "-c", "echo first"]]])
+    assert [plan.said().split() for _ in range(2)] == [["first", "engine"]] * 2
+
+
 def test_an_engine_does_not_start_when_what_comes_first_fails(plan: Plan) -> None:
     plan.write(["/bin/sh", "-c", "echo engine"], [[str(plan.folder / "never"), ["/bin/sh", "-c", "exit 3"]]])
     process = plan.launch()

@@ -64,11 +64,18 @@ def test_an_engine_that_a_restart_does_not_help_is_left_alone_for_longer_each_ti
 
 
 def test_an_engine_that_could_not_be_started_is_due_after_a_while() -> None:
-    gave_up = Look(Found.GAVE_UP)
+    gave_up = Look(Found.FAILED)
     assert not due([gave_up] * 2)
     assert due([gave_up] * 3)
-    assert not due([gave_up], silence=after([gave_up] * 3).restarted())
-    assert due([gave_up] * 3, silence=after([gave_up] * 3).restarted())
+    assert not due([gave_up], silence=after([gave_up] * 3).attended())
+    assert due([gave_up] * 3, silence=after([gave_up] * 3).attended())
+
+
+def test_attempts_to_start_do_not_count_as_restarts_for_silence() -> None:
+    silence = Silence()
+    for _ in range(10):
+        silence = after([Look(Found.FAILED)] * 3, silence=silence).attended()
+    assert due([DEAF] * 6, silence=silence)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +94,15 @@ def test_what_a_look_says() -> None:
     assert look(ENGINE, standings, {"kafka": None}) == WELL
     assert look(ENGINE, standings, {"kafka": "no answer within 5 s"}) == DEAF
     assert look(ENGINE, standings, {}) == Look(Found.UNKNOWN, 7), "it could not be asked"
-    assert look(ENGINE, {"kafka": Standing("FATAL", 0, 0)}, {}) == Look(Found.GAVE_UP)
+    assert look(ENGINE, {"kafka": Standing("FATAL", 0, 0)}, {}) == Look(Found.FAILED)
+
+
+def test_who_needs_several_engines_is_not_blamed_while_one_of_them_is_away() -> None:
+    consumer = replace(ENGINE, name="consumer", through=("kafka", "cassandra"))
+    standings = dict.fromkeys(("consumer", "kafka", "cassandra"), UP)
+    away: dict[str, str | None] = {"consumer": "no answer", "kafka": None, "cassandra": "no answer"}
+    assert look(consumer, standings, away).found is Found.UNKNOWN
+    assert look(consumer, standings, {**away, "cassandra": None}).found is Found.SILENT
 
 
 @pytest.mark.parametrize(
@@ -102,5 +117,5 @@ def test_what_a_look_says() -> None:
 def test_who_is_asked_through_another_one_is_not_blamed_for_that_one(
     answers: dict[str, str | None], found: Found
 ) -> None:
-    worker = replace(ENGINE, name="worker", through="master")
+    worker = replace(ENGINE, name="worker", through=("master",))
     assert look(worker, {"worker": UP, "master": UP}, answers).found is found

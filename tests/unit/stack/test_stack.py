@@ -13,7 +13,7 @@ from scripts.stack.engine import Engine
 from scripts.stack.engines import source
 from scripts.stack.layout import Installed
 from scripts.stack.settings import Settings
-from scripts.stack.supervise import Supervisor
+from scripts.stack.supervise import Standing, Supervisor
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     (root / "cassandra").mkdir(parents=True)
     (root / "cassandra" / "jamm-0.4.0.jar").touch()
     monkeypatch.setattr(install, "ensure", lambda cache, maven: Installed(root))
-    monkeypatch.setattr(Supervisor, "running", lambda self: True)
+    monkeypatch.setattr(Supervisor, "require", lambda self: None)
     for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
         monkeypatch.delenv(name, raising=False)
     return Settings(home=tmp_path / "home")
@@ -111,7 +111,7 @@ def _described(told: _Engine, patience: int = 10) -> Engine:
 
 
 def _stack(engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> stack.Stack:
-    monkeypatch.setattr(Supervisor, "state", lambda self, name: "RUNNING")
+    monkeypatch.setattr(Supervisor, "standing", lambda self, name: Standing("RUNNING", 7, 60))
     return stack.Stack(settings, credentials.ensure(settings.secrets), [engine], Supervisor(settings))
 
 
@@ -134,6 +134,18 @@ def test_an_engine_that_is_never_ready_is_given_up_although_it_can_be_set_up(
     made = _stack(_described(told, patience=1), settings, monkeypatch)
     with pytest.raises(TerminalError, match="is not ready after 1 s: division by zero"):
         stack.wait_ready(made, ["some"], lambda name, how: None)
+
+
+def test_what_a_dead_supervisor_left_is_ended_before_its_memory_is_missed(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    monkeypatch.setattr(Supervisor, "running", lambda self: False)
+    monkeypatch.setattr(Supervisor, "end_leftovers", lambda self: steps.append("leftovers"))
+    monkeypatch.setattr(preflight, "check_memory", lambda: steps.append("memory"))
+    monkeypatch.setattr(preflight, "check_disk", lambda folder: None)
+    stack.prepare(settings, USERS)
+    assert steps == ["leftovers", "memory"]
 
 
 def test_what_is_configured_is_checked_only_before_a_start(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

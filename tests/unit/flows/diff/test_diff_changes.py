@@ -148,7 +148,7 @@ def test_nothing_changed() -> None:
     assert found.as_json() == {"same": True, "groups": []}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.sampled_from([change for change, _, _ in CHANGES]), max_size=5, unique=True))
 def test_whatever_was_changed_a_flow_is_like_itself_and_nothing_is_missed(
     changes: list[Callable[[FlowDefinition], None]],

@@ -114,7 +114,7 @@ def _typed(flow: FlowDefinition, text: str) -> Difference:
     return compare(before, after)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.one_of(st.just(NASTY), st.text(alphabet=st.sampled_from("`|<>\n\r\t #*_[]()!&\x00\x1b\u2028\u202e\ud800ab"))))
 def test_no_text_leaves_its_place(text: str) -> None:
     found = _typed(USERS_FLOW, text or "x")
