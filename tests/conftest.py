@@ -1,26 +1,28 @@
 """What all tests share: the marker of each is the name of its folder, and one real stack for those that need one.
 
-Long ones have the marker `long` alone.
+Those that kill have `kills` instead, and long ones `long` alone.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import random
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from tests.engines.conftest import LocalStack
 
 _TESTS = Path(__file__).parent
+
+# how busy the machine is, is no fault of what is tested
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,7 +40,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("long") is None:  # or -m faults would take hours
-            item.add_marker(item.path.relative_to(_TESTS).parts[0])
+            folder, *deeper = item.path.relative_to(_TESTS).parts
+            item.add_marker("kills" if deeper[:1] == ["kills"] else folder)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -57,19 +60,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 @pytest.fixture(scope="session")
 def stack() -> Iterator[LocalStack]:
     """A running stack whose embedded source breaks a twentieth of the users, torn down to the last process."""
-    from tests.engines.conftest import place  # the unit tests need nothing of it
+    from tests.engines.conftest import placed  # the unit tests need nothing of it
 
-    home = Path(tempfile.mkdtemp(prefix="pipeline-"))  # short, for the supervisor's socket
-    made = place(home)
-    try:
+    with placed() as made:
         made.run("--seed", "first", "--pages", "4", "--page-size", "250", "--invalid-share", "0.05")
         yield made
-    finally:
-        if os.environ.get("PIPELINE_KEEP_LOGS"):
-            shutil.copytree(made.settings.logs, os.environ["PIPELINE_KEEP_LOGS"], dirs_exist_ok=True)
-        stopped = made.pipeline("down", "--wipe")
-        left = made.processes()
-        shutil.rmtree(home, ignore_errors=True)
-    assert stopped.code == 0, stopped.err
-    assert not left, left
-    assert not home.exists()

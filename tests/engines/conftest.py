@@ -7,6 +7,7 @@ import random
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from scripts.stack.engines import PORTS, source
 from scripts.stack.settings import Settings
 
 Found = TypeVar("Found")
+Answer = TypeVar("Answer")
 
 # Below those that the kernel gives to outgoing connections, which could take one before its engine starts.
 _FREE = range(20_000, 32_000)
@@ -83,15 +85,17 @@ class LocalStack:
 
     def processes(self) -> list[psutil.Process]:
         """Whatever runs that this stack has started, whoever its parent is now."""
+        return self.of_processes(lambda process: process)
+
+    def of_processes(self, ask: Callable[[psutil.Process], Answer]) -> list[Answer]:
+        """What each of them answers; engines start short-lived ones, and what is gone meanwhile is left out."""
         marker = f"{self.settings.run}"
-        found = []
+        answers = []
         for process in psutil.process_iter():
-            try:
+            with contextlib.suppress(psutil.Error):
                 if process.environ().get("PIPELINE_RUN") == marker:
-                    found.append(process)
-            except psutil.Error:
-                continue
-        return found
+                    answers.append(ask(process))
+        return answers
 
 
 @pytest.fixture(scope="session")
@@ -132,6 +136,29 @@ def place(home: Path) -> LocalStack:
     for opened in sockets:
         opened.close()
     return LocalStack({**os.environ, **ports, "PIPELINE_HOME": str(home)})
+
+
+@contextlib.contextmanager
+def placed(logs: str = "") -> Iterator[LocalStack]:
+    """A place for a stack in a folder of its own; what runs there is torn down to the last process.
+
+    logs: folder below $PIPELINE_KEEP_LOGS that its logs are kept in.
+    """
+    home = Path(tempfile.mkdtemp(prefix="pipeline-"))  # short, for the supervisor's socket
+    made = place(home)
+    try:
+        yield made
+    finally:
+        try:
+            if kept := os.environ.get("PIPELINE_KEEP_LOGS"):
+                shutil.copytree(made.settings.logs, Path(kept, logs), dirs_exist_ok=True)
+        finally:  # a log may go while it is copied
+            stopped = made.pipeline("down", "--wipe")
+            left = made.processes()
+            shutil.rmtree(home, ignore_errors=True)
+    assert stopped.code == 0, stopped.err
+    assert not left, left
+    assert not home.exists()
 
 
 def _free() -> socket.socket:

@@ -177,8 +177,8 @@ def test_an_edit_by_hand_turns_the_monitor_red_is_saved_and_healed(
     page = logged_in(stack, found_browser) if found_browser else None
     webhook.clear()
     with load(stack, f"watched {time.time_ns()}"):
-        changed = datetime.now(UTC)
-        with canvas_of(stack) as group:
+        with scheduler.paused(MONITOR), canvas_of(stack) as group:  # a look between the two would see but one
+            changed = datetime.now(UTC)
             edit(group, "Fetch page", penalty_duration="9 sec")
             stop(group, "Publish users")
         red = until(lambda: ended(scheduler, MONITOR, changed, "failed"), 240)
@@ -239,9 +239,9 @@ def test_airflow_forgets(stack: LocalStack, scheduler: Airflow) -> None:
 def test_everything_of_airflow_listens_on_loopback_only(stack: LocalStack, scheduler: Airflow) -> None:
     opened = {
         (connection.laddr.ip, connection.laddr.port)
-        for process in stack.processes()
-        if "airflow" in " ".join(process.cmdline())
-        for connection in process.net_connections("tcp")
+        for command, connections in stack.of_processes(lambda p: (p.cmdline(), p.net_connections("tcp")))
+        if "airflow" in " ".join(command)
+        for connection in connections
         if connection.status == "LISTEN"
     }
     assert {address for address, _ in opened} == {"127.0.0.1"}

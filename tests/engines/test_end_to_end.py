@@ -141,7 +141,7 @@ def test_nothing_is_lost_when_nifi_and_the_consumer_are_killed_in_mid_run(stack:
         until(lambda: sum(name.startswith(run) for name in records.receipts(stack.settings, USERS)) >= 3, 90)
         for engine in ("nifi", "consumer"):
             pid = supervisor.pid(engine)
-            orphans = {p.pid for p in stack.processes() if p.ppid() == pid}
+            orphans = {child for child, parent in stack.of_processes(lambda p: (p.pid, p.ppid())) if parent == pid}
             _kill(pid)
             until(partial(_started_anew, supervisor, engine, pid), 60)
             if engine == "nifi":
@@ -190,7 +190,7 @@ def test_nifi_refuses_who_has_no_certificate(stack: LocalStack) -> None:
 
 def test_no_secret_is_in_a_process_list_or_a_log(stack: LocalStack) -> None:
     words = json.loads((stack.settings.secrets / "words.json").read_text()).values()
-    lines = [" ".join(process.cmdline()) for process in stack.processes()]
+    lines = stack.of_processes(lambda process: " ".join(process.cmdline()))
     lines += [log.read_text(errors="replace") for log in stack.settings.logs.glob("*.log*")]
     assert not [word for word in words for line in lines if word in line]
     assert {oct(path.stat().st_mode & 0o077) for path in stack.settings.secrets.iterdir()} == {"0o0"}
@@ -199,8 +199,8 @@ def test_no_secret_is_in_a_process_list_or_a_log(stack: LocalStack) -> None:
 def test_everything_listens_on_loopback_only(stack: LocalStack) -> None:
     addresses = {
         connection.laddr.ip
-        for process in stack.processes()
-        for connection in process.net_connections("tcp")
+        for connections in stack.of_processes(lambda process: process.net_connections("tcp"))
+        for connection in connections
         if connection.status == "LISTEN"
     }
     assert addresses <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}

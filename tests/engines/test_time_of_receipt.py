@@ -42,8 +42,10 @@ def standing_still(stack: LocalStack, name: str) -> Iterator[None]:
     with canvas_of(stack) as group:
         ids = [p.id for p in canvas.processors(group) if p.component.name == name]
         canvas.stop_all(group, ids)
-    yield
-    until(lambda: _started(stack, ids), 120)
+    try:
+        yield
+    finally:
+        until(lambda: _started(stack, ids), 120)
 
 
 def _started(stack: LocalStack, ids: list[str]) -> bool:

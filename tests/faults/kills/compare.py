@@ -1,7 +1,7 @@
 """Holds rows and dead letters against what was sent, and counts what is wrong. Pure: it reads no engine."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,13 +74,13 @@ def _nearest(cells: Mapping[str, Any], versions: Sequence[Version]) -> str:
 
 
 def letters(
-    refused: Iterable[tuple[str, bool]], rows_of_refused: Iterable[str], strays: Iterable[str], found: Mapping[str, int]
+    refused: Iterable[tuple[str, bool]], rows_of_refused: Iterable[str], strays: Iterable[str], found: Collection[str]
 ) -> Findings:
     """Hold dead letters against the records that have to be one.
 
     refused: (id of the letter, whether the record was acknowledged). rows_of_refused: ids of those that have a row.
-    strays: letters of records that are valid, and so have a row as well or should. found: id -> times it is there; one
-    that is published again under its id counts once, see dead_letter.avsc, and is no finding.
+    strays: letters of records that are valid, and so have a row as well or should. found: the ids that
+    are there; one that is published again counts once, see dead_letter.avsc, and is no finding.
     """
     findings = Findings()
     rows = set(rows_of_refused)

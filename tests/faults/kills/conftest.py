@@ -1,33 +1,20 @@
 """A stack for the kills alone: others could not tell afterwards what is theirs."""
 
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from scripts.bootstrap import ROOT
-from tests.engines.conftest import LocalStack, place
+from tests.engines.conftest import LocalStack, placed
 from tests.faults.kills.campaign import Campaign
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[LocalStack]:
     """A place for a stack, which the campaign starts; torn down to the last process."""
-    home = Path(tempfile.mkdtemp(prefix="pipeline-"))  # short, for the supervisor's socket
-    made = place(home)
-    try:
+    with placed("kills") as made:  # its logs are beside those of the other tests' stack
         yield made
-    finally:
-        if os.environ.get("PIPELINE_KEEP_LOGS"):
-            shutil.copytree(made.settings.logs, os.environ["PIPELINE_KEEP_LOGS"], dirs_exist_ok=True)
-        stopped = made.pipeline("down", "--wipe")
-        left = made.processes()
-        shutil.rmtree(home, ignore_errors=True)
-    assert stopped.code == 0, stopped.err
-    assert not left, left
 
 
 @pytest.fixture

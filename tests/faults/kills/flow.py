@@ -1,10 +1,9 @@
 """The load that takes the whole path: an endless pull run of the embedded source, of which every user is known."""
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 from uuid import UUID
 
@@ -63,7 +62,7 @@ class Flow:
         self.receipts: dict[int, list[Receipt]] = {}
         """page -> its receipts as far as they have been read"""
 
-    @property
+    @cached_property
     def origin(self) -> str:
         return run_key("embedded", url_digest(source.address(self.stack.settings)), self.seed, self.size)
 
@@ -124,17 +123,19 @@ class Flow:
         return run == self.origin and invalid.invalid_kind(self.seed, index, self.share) is not None
 
     def versions(
-        self, user: User, row: Mapping[str, Any] | None, schema_id: int, before: float = math.inf
+        self, user: User, row: Mapping[str, Any] | None, schema_id: int, before: float | None = None
     ) -> Iterator[Version]:
         """The records of a valid user, the newest first: what the row says beyond the receipts of its page, and those.
 
         before: the receipts that count, in seconds since 1970. A page that is published again comes with a newer event
-        time; without a receipt that counts, it may have arrived.
+        time; without a receipt that counts, it may have arrived. None once the run has ended and all receipts are
+        read: whatever was published has one by then, and a row that is newer than all of them is of nobody.
         """
         page, position = divmod(user.index, self.size)
-        known = sorted({(r.fetched_at, r.flow_version) for r in self.receipts.get(page + 1, []) if r.at <= before})
+        receipts = [r for r in self.receipts.get(page + 1, []) if before is None or r.at <= before]
+        known = sorted({(r.fetched_at, r.flow_version) for r in receipts})
         record = partial(record_of, user.json, position=position, source="embedded")
-        if row is not None and row["fetched_at"] is not None:
+        if before is not None and row is not None and row["fetched_at"] is not None:
             claimed = micros(row["fetched_at"].replace(tzinfo=EPOCH.tzinfo))  # in whole milliseconds
             if not known or claimed // 1000 > known[-1][0] // 1000:
                 later = record(fetched_at=claimed, version=str(row["flow_version"]))

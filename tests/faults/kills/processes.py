@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -25,30 +26,43 @@ def _engine(name: str) -> Find:
 def _running(marker: str) -> Find:
     """The newest process of the stack with this in its command line."""
 
+    def look(process: psutil.Process) -> tuple[bool, float, int]:
+        there = marker in " ".join(process.cmdline()) and process.status() != psutil.STATUS_ZOMBIE
+        return there, process.create_time(), process.pid
+
     def find(stack: LocalStack) -> int:
-        found = []
-        for process in stack.processes():
-            with suppress(psutil.Error):
-                if marker in " ".join(process.cmdline()) and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append((process.create_time(), process.pid))
+        found = [(created, pid) for there, created, pid in stack.of_processes(look) if there]
         return max(found, default=(0.0, 0))[1]
 
     return find
 
 
-def _python_of_nifi(stack: LocalStack) -> int:
-    pid = Supervisor(stack.settings).pid("nifi")
-    with suppress(psutil.Error):
-        return (
-            next((child.pid for child in psutil.Process(pid).children() if "python" in child.name()), 0) if pid else 0
-        )
-    return 0
+def _python_of_nifi(*, controller: bool) -> Find:
+    """Of NiFi's Python processes the one that lists the processors, or the oldest one that runs one.
+
+    A killed one comes back as the newest, so one kill after the other strikes each of them.
+    """
+
+    def look(process: psutil.Process) -> tuple[int, str, float, int]:
+        return process.ppid(), process.environ().get("ENV_HOME", ""), process.create_time(), process.pid
+
+    def find(stack: LocalStack) -> int:
+        nifi = Supervisor(stack.settings).pid("nifi")
+        found = [
+            (created, pid)
+            for parent, home, created, pid in stack.of_processes(look)
+            if parent == nifi and home and (Path(home).name == "controller") is controller
+        ]
+        return min(found, default=(0.0, 0))[1]
+
+    return find
 
 
 PROCESSES: dict[str, Find] = {
     "source": _engine("source"),
     "nifi": _engine("nifi"),
-    "nifi's python": _python_of_nifi,
+    "nifi's python": _python_of_nifi(controller=False),
+    "nifi's python controller": _python_of_nifi(controller=True),
     "kafka": _engine("kafka"),
     "registry": _engine("registry"),
     "spark-master": _engine("spark-master"),

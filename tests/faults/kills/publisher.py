@@ -13,6 +13,7 @@ from tests.faults.kills.versions import MOST, Content, Sent
 _TICK = 0.02  # seconds
 _GAP = 1.0  # seconds between two versions of a key
 _DELIVERY = 300.0  # seconds in which Kafka may be away
+_END = 60.0  # seconds for what is left at the end
 _UNSENT = 20_000  # messages that wait for Kafka; then the publisher waits as well
 
 
@@ -29,6 +30,7 @@ class Publisher:
         self._free = threading.Event()
         self._free.set()
         self._stop = threading.Event()
+        self._abandoned = threading.Event()
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._producer = Producer(
@@ -54,8 +56,7 @@ class Publisher:
         if failure is None:
             self.finish()
         else:  # nobody is going to compare
-            self._stop.set()
-            self._thread.join()
+            self._abandon()
             self._producer.purge()
 
     def hold(self, *, back: bool) -> None:
@@ -63,15 +64,28 @@ class Publisher:
         (self._free.clear if back else self._free.set)()
 
     def finish(self) -> None:
-        """Send what is left of the keys that were begun, and wait until Kafka has answered for all of it."""
+        """Send what is left of the keys that were begun, and wait until Kafka has answered for all of it.
+
+        Raises AssertionError when that takes too long, and what the thread ended by.
+        """
+        deadline = time.monotonic() + _END
         self._stop.set()
         self._free.set()
         if self._thread.is_alive():
-            self._thread.join(_DELIVERY)
+            self._thread.join(_END)
         if self._failure is not None:
             raise self._failure
-        left = self._producer.flush(_DELIVERY)
-        assert not left, f"Kafka did not answer for {left} frames within {_DELIVERY:g} s"
+        if self._thread.is_alive():
+            self._abandon()
+            raise AssertionError(f"Kafka did not take what was left to send within {_END:g} s")
+        left = self._producer.flush(max(0.0, deadline - time.monotonic()))
+        assert not left, f"Kafka did not answer for {left} frames within {_END:g} s"
+
+    def _abandon(self) -> None:
+        """End the thread wherever it is, within a second."""
+        self._abandoned.set()
+        self._stop.set()
+        self._thread.join(1.0)
 
     @property
     def complete(self) -> int:
@@ -117,7 +131,7 @@ class Publisher:
         version = plan.order[turn]
         value = content.rubbish(key) if plan.refused else content.frame(key, version, self.sent.firsts[key])
         delivered = partial(self._delivered, key, version, plan.refused)
-        while True:
+        while not self._abandoned.is_set():
             try:
                 self._producer.produce(USERS.topic, value, str(content.id(key)).encode(), on_delivery=delivered)
                 return

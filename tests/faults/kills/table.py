@@ -6,17 +6,18 @@ from typing import Any
 
 from tests.faults.kills.compare import WRONGS
 
-AT_THE_END = "(found at the end)"
+AT_THE_END = ("(found at the end)",)
 
 
 @dataclass(frozen=True)
 class Kill:
-    """kind: what was struck, or AT_THE_END. moment: seconds since the load began. heal: seconds until the flow flowed.
+    """kinds: what was struck, one after the other, or AT_THE_END. moment: seconds since the load began.
 
-    hung: it did not heal by itself; heal is then how long it was waited for. counts: wrong -> records.
+    heal: seconds until the flow flowed. hung: it did not heal by itself; heal is then how long it was waited for.
+    counts: wrong -> records.
     """
 
-    kind: str
+    kinds: Sequence[str]
     moment: float
     heal: float
     hung: bool
@@ -31,16 +32,19 @@ class Kill:
         wrong = ", ".join(f"{count} {name}" for name, count in self.counts.items() if count) or "nothing wrong"
         compared = f", {self.compared:,} compared, {wrong}" if self.compared else ""
         healed = f"HUNG for {self.heal:.0f} s" if self.hung else f"healed in {self.heal:.1f} s"
-        return f"{self.moment:6.0f} s  {self.kind}: {healed}{compared}"
+        return f"{self.moment:6.0f} s  {' + '.join(self.kinds)}: {healed}{compared}"
 
 
 def render(kills: Sequence[Kill], about: str) -> str:
-    """A table in Markdown with a line a kind, and one for all; the first line is `about`."""
+    """A table in Markdown with a line a kind, and one for all; the first line is `about`.
+
+    What was struck together counts in the line of each.
+    """
     columns = ("kind", "times", *WRONGS, "hung", "longest heal, s")
-    kinds = sorted({kill.kind for kill in kills}, key=lambda kind: (kind == AT_THE_END, kind))
-    groups = [(kind, [kill for kill in kills if kill.kind == kind]) for kind in kinds]
-    struck = [kill for kill in kills if kill.kind != AT_THE_END]
-    lines = [_line(kind, group) for kind, group in groups] + [_line("all", kills, len(struck))]
+    kinds = sorted({kind for kill in kills for kind in kill.kinds}, key=lambda kind: (kind in AT_THE_END, kind))
+    lines = [_line(kind, [kill for kill in kills if kind in kill.kinds]) for kind in kinds]
+    struck = sum(len(kill.kinds) for kill in kills if kill.kinds != AT_THE_END)
+    lines.append(_line("all", kills, struck))
     head = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     return "\n".join([about, "", *head, *lines]) + "\n"
 

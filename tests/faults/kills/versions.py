@@ -42,7 +42,7 @@ class Content:
         return UUID(bytes=self._digest(key), version=4)
 
     def plan(self, key: int) -> Plan:
-        """One to three versions; of every fifth key the last two change places, so that an old record comes late."""
+        """One to three versions; of every fifth key with three the last two change places: an old record comes late."""
         chance = self._digest(key, b"plan")
         order = list(range(1 + chance[0] % MOST))
         if chance[1] % 5 == 0 and len(order) == MOST:

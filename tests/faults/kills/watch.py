@@ -1,5 +1,6 @@
 """How far the pipeline is, once a second; whether it flows again after a kill; and why not, when it doesn't."""
 
+import datetime as dt
 import os
 import signal
 import threading
@@ -11,9 +12,10 @@ from types import TracebackType
 from nifi_flows.errors import PipelineError, TransientError
 from nifi_flows.pipeline import USERS
 from scripts.observe import consumer, topics
+from scripts.observe import engines as observed
 from scripts.observe.consumer import Positions
 from scripts.stack import engines
-from scripts.stack.stack import tail
+from scripts.stack.stack import ending, tail
 from scripts.stack.supervise import Supervisor
 from tests.engines.conftest import LocalStack
 
@@ -21,6 +23,9 @@ _LOOK = 1.0  # seconds
 _ANSWER = 5.0  # seconds that Kafka gets for an answer
 _PAGES = 2  # that the flow has to publish after a kill
 _LINES = 12  # of the consumer's log
+_LOG_END = 4 * 1024 * 1024  # bytes of it that are searched
+_ENDED = ("was ended by", "it is started again in")  # what the consumer says when its stream has ended
+_JOIN = 30.0  # seconds for a look that is under way: two answers, and each may be asked for again
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,20 @@ class Mark:
     def published(self, sample: Sample) -> bool:
         return sample.pages >= self.pages + _PAGES
 
+    def standing(self, sample: Sample | None) -> str:
+        """What is missing until it flows again."""
+        if sample is None:
+            return "nothing was ever seen of Kafka"
+        behind = {
+            p: f"{sample.positions[p].committed or 0:,} of {end:,}"
+            for p, end in self.ends.items()
+            if p in sample.positions and (sample.positions[p].committed or 0) < end
+        }
+        consumer_ = ", ".join(f"partition {p} is finished up to {how}" for p, how in behind.items())
+        flow = "" if self.published(sample) else f"{sample.pages - self.pages} of {_PAGES} pages are published"
+        stands = [f"the consumer stands: {consumer_}"] * bool(behind) + [f"the flow stands: {flow}"] * bool(flow)
+        return "; ".join(stands) or "it flows by now"
+
 
 class Watch:
     """A thread that looks once a second. heard: called with the lag of each look."""
@@ -56,6 +75,7 @@ class Watch:
     def __init__(self, stack: LocalStack, heard: Callable[[int], None]) -> None:
         self._stack = stack
         self._heard = heard
+        self._begun = dt.datetime.now()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self.latest: Sample | None = None
@@ -65,9 +85,12 @@ class Watch:
         self._thread.start()
         return self
 
-    def __exit__(self, *failure: type[BaseException] | BaseException | TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, failure: BaseException | None, _: TracebackType | None
+    ) -> None:
         self._stop.set()
-        self._thread.join()
+        self._thread.join(_JOIN)
+        assert failure is not None or not self._thread.is_alive(), f"a look at Kafka did not end within {_JOIN:g} s"
 
     def after(self, moment: float, seconds: float) -> Sample:
         """The first look that began after then. Raises AssertionError, saying why, when there is none in time."""
@@ -92,15 +115,23 @@ class Watch:
             time.sleep(0.2)
         return True
 
+    def keeps_up(self, most: int, seconds: float) -> None:
+        """Wait until the consumer is so many frames behind at most. Raises AssertionError, saying why it isn't."""
+        self._wait(consumer.lag_of, most, time.time() + _LOOK, seconds, "frames behind")
+
     def drain(self, seconds: float) -> None:
         """Wait until every frame is a row or a dead letter. Raises AssertionError, saying why it hasn't in time."""
-        begun, deadline = time.time(), time.monotonic() + seconds
-        while consumer.unfinished_of(self.after(begun, seconds).positions):
-            assert time.monotonic() < deadline, f"frames are left after {seconds:.0f} s:\n{self.explain()}"
+        self._wait(consumer.unfinished_of, 0, time.time(), seconds, "frames are left")
+
+    def _wait(self, count: Callable[[Positions], int], most: int, begun: float, seconds: float, what: str) -> None:
+        """Until so many are counted at most, in a look that began after `begun`. what: is counted, for the error."""
+        deadline = time.monotonic() + seconds
+        while (counted := count(self.after(begun, seconds).positions)) > most:
+            assert time.monotonic() < deadline, f"{counted} {what} after {seconds:.0f} s:\n{self.explain()}"
             time.sleep(0.2)
 
     def explain(self) -> str:
-        """Lag by partition, the engines' states and the last lines of the consumer's log."""
+        """Lag by partition, the engines' states, who was started again, and what the consumer's log says."""
         settings = self._stack.settings
         supervisor = Supervisor(settings)
         sample = self.latest
@@ -108,9 +139,16 @@ class Watch:
         age = f"{time.time() - sample.at:.0f} s ago" if sample else "never seen"
         names = [engine.name for engine in engines.describe(settings) if not engine.optional]
         lines = "\n".join(f"    {line[:300]}" for line in tail(settings.logs / "consumer.log", _LINES))
+        again = [
+            *(f"{name} {e.how} at {e.at:%X}" for name, es in observed.exits(settings, self._begun).items() for e in es),
+            *(observed.told(name, r) for name, rs in observed.restarts(settings, self._begun).items() for r in rs),
+        ]
+        ends = "\n".join(f"    {line[:300]}" for line in ends_of(ending(settings.logs / "consumer.log", _LOG_END)))
         return (
             f"lag by partition {lags}, {sample.pages if sample else 0} receipts ({age}; {self.trouble})\n"
-            f"engines { ({name: supervisor.state(name) for name in names}) }\nconsumer.log\n{lines}"
+            f"engines { ({name: supervisor.state(name) for name in names}) }\n"
+            f"started again: {'; '.join(again) or 'none'}\n"
+            f"ends of the stream\n{ends or '    none'}\nconsumer.log\n{lines}"
         )
 
     def _run(self) -> None:
@@ -126,6 +164,11 @@ class Watch:
             self.trouble = ""
             self.latest = Sample(at, found, pages)
             self._heard(consumer.lag_of(found))
+
+
+def ends_of(log: str) -> list[str]:
+    """The lines of the consumer's log that tell of an end of its stream."""
+    return [line for line in log.splitlines() if any(words in line for words in _ENDED)]
 
 
 def by_hand(stack: LocalStack, mark: Mark, sample: Sample | None) -> list[str]:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from nifi_processors.page import Page
 from nifi_processors.publish import Fetch, partition
 from scripts.observe.records import Decoder
 from scripts.observe.topics import Position
@@ -96,10 +97,10 @@ def test_each_wrong_done_to_a_table_is_counted() -> None:
 
 def test_letters_are_held_against_what_is_refused() -> None:
     refused = [("a", True), ("b", True), ("c", True), ("d", False), ("e", True)]
-    found = letters(refused, rows_of_refused=["c", "e"], strays=["s"], found={"a": 2, "c": 1})
+    found = letters(refused, rows_of_refused=["c", "e"], strays=["s"], found={"a", "c"})
     assert found.counts == {LOST: 1, DOUBLED: 2, MIXED: 1}  # b; c and s; e
     assert found.compared == 5
-    assert not letters([("a", True)], [], [], {"a": 2}).counts
+    assert not letters([("a", True)], [], [], {"a"}).counts
 
 
 def test_each_cell_of_a_version_is_its_own() -> None:
@@ -181,7 +182,8 @@ def test_a_row_as_the_documents_say() -> None:
 
 def test_a_served_user_is_the_record_that_the_flow_publishes() -> None:
     users = list(people.users("unit", range(300)))
-    partitioned = partition(users, Fetch("embedded", "0a1b2c3d", "unit", 300, 1, FIRST), "v1", SCHEMA_ID)
+    page = Page(b'{"results":[' + b",".join(users) + b"]}", 1)
+    partitioned = partition(page, Fetch("embedded", "0a1b2c3d", "unit", 300, 1, FIRST), "v1", SCHEMA_ID)
     decode = Decoder(lambda schema_id: USER_SCHEMA).decode
     published = [decode(frame) for _, frame in partitioned.messages]
     expected = [record_of(json.loads(user), FIRST, place, "embedded", "v1") for place, user in enumerate(users)]
@@ -201,8 +203,8 @@ def test_of_a_page_that_came_again_the_newest_counts(flow: Flow) -> None:
     user = next(user for user in flow.users(2) if user.letter is None)
     new, old = (version.row for version in flow.versions(user, None, SCHEMA_ID))
 
-    def wrong(row: dict[str, Any] | None) -> str | None:
-        found = judge(row, flow.versions(user, row, SCHEMA_ID))
+    def wrong(row: dict[str, Any] | None, before: float | None = 200.0) -> str | None:
+        found = judge(row, flow.versions(user, row, SCHEMA_ID, before))
         return found and found[0]
 
     assert wrong(None) == LOST
@@ -212,6 +214,10 @@ def test_of_a_page_that_came_again_the_newest_counts(flow: Flow) -> None:
     later = {**new, "fetched_at": new["fetched_at"] + dt.timedelta(seconds=1)}
     assert wrong(later) is None  # published, and its receipt is not there yet
     assert wrong({**later, "phone": "another"}) == MIXED
+    assert wrong(later, before=None) == MIXED  # all receipts are there, and none is of it
+    assert wrong(dict(new), before=None) is None
+    assert wrong(dict(old), before=102.0) is None
+    assert wrong(dict(new), before=102.0) is None  # published, and its receipt does not count yet
 
 
 def test_users_of_the_flow_that_are_invalid_are_known_by_their_letters(flow: Flow) -> None:
@@ -244,9 +250,9 @@ def test_it_flows_again_when_all_of_the_strike_is_consumed_and_pages_come() -> N
 
 def test_the_table_has_a_line_a_kind_and_one_for_all() -> None:
     kills = [
-        Kill("kafka killed", 5.0, 10.0, False, 100, {}),
-        Kill("cassandra killed", 50.0, 30.0, False, 100, {LOST: 2, STALE: 1}),
-        Kill("cassandra killed", 90.0, 120.0, True, 100, {LOST: 3}),
+        Kill(("kafka killed",), 5.0, 10.0, False, 100, {}),
+        Kill(("cassandra killed",), 50.0, 30.0, False, 100, {LOST: 2, STALE: 1}),
+        Kill(("cassandra killed",), 90.0, 120.0, True, 100, {LOST: 3}),
         Kill(AT_THE_END, 120.0, 0.0, False, 1000, {DOUBLED: 1}),
     ]
     told = render(kills, "Seed 1.")
@@ -263,3 +269,14 @@ def test_the_table_has_a_line_a_kind_and_one_for_all() -> None:
     assert [kill.right for kill in kills] == [True, False, False, False]
     assert str(kills[1]) == "    50 s  cassandra killed: healed in 30.0 s, 100 compared, 2 lost, 1 stale"
     assert str(kills[2]).startswith("    90 s  cassandra killed: HUNG for 120 s")
+
+
+def test_what_was_struck_together_counts_for_each() -> None:
+    both = Kill(("kafka killed", "source stopped"), 1.0, 9.0, hung=False, counts={LOST: 2})
+    told = render([both, Kill(("kafka killed",), 2.0, 3.0, hung=False)], "Seed 1.").splitlines()
+    assert str(both) == "     1 s  kafka killed + source stopped: healed in 9.0 s"
+    assert [line.split(" | ")[:3] for line in told[-3:]] == [
+        ["| kafka killed", "2", "2"],
+        ["| source stopped", "1", "2"],
+        ["| all", "3", "2"],
+    ]
