@@ -4,10 +4,10 @@ import json
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import fastavro
-from fastavro.types import Schema
+if TYPE_CHECKING:
+    from fastavro.types import Schema
 
 _BUNDLED = Path(__file__).parent / "schemas"
 SCHEMAS = _BUNDLED if _BUNDLED.is_dir() else Path(__file__).parent.parent / "nifi_flows" / "users"
@@ -21,7 +21,9 @@ class Contract:
     text: str
 
     @cached_property
-    def schema(self) -> Schema:
+    def schema(self) -> "Schema":
+        import fastavro  # which takes its time, and a command that lists the rules needs none of it
+
         return fastavro.parse_schema(json.loads(self.text))
 
     @cached_property

@@ -1,13 +1,18 @@
 """From one user as the source writes it to the flat texts of a row: flatten, strip outer blanks, compose (NFC).
 
-A text that is absent or blank becomes None; a value that is present but can't be text becomes UNREADABLE. Most pages
-go the short way of typed.py, which has to be changed with this one.
+A text that is absent or blank becomes None; a value that is present but can't be text becomes UNREADABLE. What is then
+valid is in validate.py. Most pages go the short way of typed.py, which has to be changed with this one.
 """
 
+import json
+import math
+import re
 import unicodedata
 from typing import Any, Final, TypeVar
 
 import msgspec
+
+from nifi_processors.contract import contract
 
 UNREADABLE: Final = object()
 
@@ -104,15 +109,45 @@ def normalise(record: bytes | msgspec.Raw) -> list[Text]:
     """The texts of one record, in the order of FIELDS.
 
     record: the JSON of one user. Of a key that stands twice, the last counts.
-    Raises NotAUser with not_json (also for numbers beyond any program and text that isn't UTF-8) or not_an_object.
+    Raises NotAUser with not_json (also for text that isn't UTF-8, and for what nests too deep to be read) or
+    not_an_object.
     """
     try:
         user = _decode(record)
     except MALFORMED:
-        raise NotAUser("not_json") from None
+        try:
+            user = _decode(_tamed(record))
+        except MALFORMED:
+            raise NotAUser("not_json") from None
     if user.__class__ is not User:
         raise NotAUser("not_an_object")
-    return [text(value) for value in _flatten(user)]
+    return [as_text(value) for as_text, value in zip(_AS_TEXT, _flatten(user), strict=True)]
+
+
+def _tamed(record: bytes | msgspec.Raw) -> str:
+    """JSON that msgspec doesn't take, with what no text can come of in the place of what it stumbles over.
+
+    Numbers beyond any program become lists, and halves of surrogate pairs a control character. Raises one of MALFORMED.
+    """
+
+    def number(spelled: str) -> object:
+        value = float(spelled)
+        return value if math.isfinite(value) else []
+
+    def refuse(constant: str) -> object:
+        raise ValueError(constant)
+
+    value = json.loads(
+        bytes(record).decode(),
+        parse_int=lambda spelled: int(spelled) if len(spelled) < _LONGEST_NUMBER else [],
+        parse_float=number,
+        parse_constant=refuse,
+    )
+    return _HALVES.sub(r"\\u0000", json.dumps(value, ensure_ascii=False))
+
+
+_LONGEST_NUMBER = 4_000  # digits; Python takes no longer ones from text
+_HALVES = re.compile("[\ud800-\udfff]")
 
 
 def _flatten(user: User) -> tuple[Any, ...]:
@@ -126,7 +161,7 @@ def _flatten(user: User) -> tuple[Any, ...]:
         name.last,
         user.gender,
         _address(location),
-        digits(location.postcode),
+        location.postcode,
         user.email,
         login.username,
         _part(user.dob, _NO_DATE, _BAD_DATE).date,
@@ -146,31 +181,47 @@ def _part(value: object, absent: P, unreadable: P) -> P:
     return absent if value is None else unreadable
 
 
+def stripped(value: str | None) -> str | None:
+    """Without outer blanks and composed; None when nothing is left."""
+    if not value:
+        return None
+    value = value.strip()
+    if not value.isascii():
+        value = unicodedata.normalize("NFC", value)
+    return value or None
+
+
 def text(value: Any) -> Text:
-    """Without outer blanks and composed; None when nothing is left, UNREADABLE for what is no text."""
-    if value.__class__ is str:
-        value = value.strip()
-        if not value.isascii():
-            value = unicodedata.normalize("NFC", value)
-        return value or None
-    return None if value is None else UNREADABLE
+    """The text of any value; UNREADABLE for what is no text."""
+    return stripped(value) if value is None or value.__class__ is str else UNREADABLE
+
+
+def loose_text(value: Any) -> Text:
+    """The same for an optional field, which takes whole numbers too, and blanks for tabs and line ends."""
+    return text(_BREAKS.sub(" ", value) if value.__class__ is str else digits(value))
+
+
+_BREAKS = re.compile(r"[\t-\r\x85]+")
+_AS_TEXT = [text if contract("user").requires(field) else loose_text for field in FIELDS]
 
 
 def digits(value: Any) -> Any:
-    """Whole numbers as text; bool is no number here, and what a float would print is not what the source meant."""
-    return str(value) if value.__class__ is int else value
+    """Whole numbers as text, however they are written (7, 7.0); bool is no number, and a fraction no phone or code."""
+    if value.__class__ is int:
+        return str(value)
+    # beyond 2**53 a float is no longer the number that the source wrote
+    return str(int(value)) if value.__class__ is float and value.is_integer() and abs(value) < 2**53 else value
 
 
 def _address(location: _Location) -> Text:
     street = _part(location.street, _NO_STREET, _BAD_STREET)
-    parts = (
-        *(text(digits(street.number)), text(street.name)),
-        *(text(location.city), text(location.state), text(location.country)),
-    )
+    parts = [loose_text(part) for part in (street.number, street.name, location.city, location.state, location.country)]
     return UNREADABLE if UNREADABLE in parts else address(*parts)
 
 
-def address(number: Text, name: Text, *rest: Text) -> Text:
+def address(number: Text, name: Text, city: Text, state: Text, country: Text) -> Text:
     """A street's number and name, and what follows them, on one line; None where all of it is absent."""
-    first = f"{number} {name}" if number and name else number or name
-    return ", ".join([part for part in (first, *rest) if part]) or None
+    if number and name and city and state and country:  # which nearly all have, and takes a quarter of the time
+        return f"{number} {name}, {city}, {state}, {country}"
+    street = f"{number} {name}" if number and name else number or name
+    return ", ".join([part for part in (street, city, state, country) if part]) or None

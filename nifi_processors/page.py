@@ -9,7 +9,7 @@ import msgspec
 
 from nifi_processors.errors import PageRefused
 from nifi_processors.normalise import MALFORMED
-from nifi_processors.typed import User
+from nifi_processors.typed import User, may_have_control
 
 MAX_BYTES = 64 * 1024 * 1024
 MAX_RECORDS = 5_000  # the most that is asked for; each takes a microsecond of the page's time, see stamp.py
@@ -46,7 +46,7 @@ _BLANKS = b" \t\r\n"
 class Page:
     """A page of users.
 
-    users: all of them, where every one has the types of typed.py; None for any other page.
+    users: all of them, where every one has the types of typed.py and no control character; None for any other page.
     """
 
     def __init__(self, content: bytes, number: int) -> None:
@@ -56,15 +56,10 @@ class Page:
         or page_count_differs.
         """
         self._content = content.removeprefix(codecs.BOM_UTF8)
-        self.users: list[User] | None = None
-        try:
-            page = _decode_typed_page(self._content)
-        except MALFORMED:
-            found, info = self._elements
-            _check(len(found), info, number)
-        else:
-            self.users = page.results
-            _check(len(page.results), page.info, number)
+        page = _typed(self._content)
+        self.users: list[User] | None = page.results if page else None
+        found, info = (page.results, page.info) if page else self._elements
+        _check(len(found), info, number)
 
     @property
     def records(self) -> Sequence[Record]:
@@ -81,6 +76,15 @@ class Page:
         except (msgspec.DecodeError, RecursionError):
             return _slices(self._content)
         return page.results, page.info
+
+
+def _typed(content: bytes) -> _TypedPage | None:
+    if may_have_control(content):
+        return None
+    try:
+        return _decode_typed_page(content)
+    except MALFORMED:
+        return None
 
 
 def _check(count: int, info: Record, number: int) -> None:

@@ -17,9 +17,8 @@ from nifi_processors.publisher import Message, Publisher
 from nifi_processors.pull_run import run_key
 from nifi_processors.registry import SchemaIds
 from nifi_processors.typed import texts
-from nifi_processors.validate import RULES_OF_TEXTS, reasons
+from nifi_processors.validate import MAX_FRAME_BYTES, judge, judge_typed, without_long
 
-MAX_FRAME_BYTES = 900_000  # below what a broker takes by default; a larger one would never be acknowledged
 MAX_DEAD_LETTER_BYTES = 72 * 1024 * 1024  # a record can be a whole page, and then there are its reasons
 
 ATTRIBUTES = ("page:source", "page:url_digest", "page:seed", "page:size", "page:number", "page:fetched_at")
@@ -121,6 +120,8 @@ def partition(page: Page, fetch: Fetch, flow_version: str, schema_id: int) -> Pa
     for position, (found, why) in enumerate(_read(page)):
         if not why:
             frame = encode([*found, fetch.fetched_at + position])
+            if len(frame) > MAX_FRAME_BYTES:
+                frame = encode([*without_long(found), fetch.fetched_at + position])
             if len(frame) <= MAX_FRAME_BYTES:
                 messages.append((found[0].encode(), frame))
                 continue
@@ -134,7 +135,7 @@ def _read(page: Page) -> Iterator[tuple[Sequence[Text], list[str]]]:
     if page.users is not None:
         for user in page.users:
             found = texts(user)
-            yield found, reasons(found, RULES_OF_TEXTS)
+            yield found, judge_typed(found)
         return
     for record in page.records:
         try:
@@ -142,7 +143,7 @@ def _read(page: Page) -> Iterator[tuple[Sequence[Text], list[str]]]:
         except NotAUser as finding:
             yield (), [finding.reason]
         else:
-            yield given, reasons(given)
+            yield given, judge(given)
 
 
 def receipt(fetch: Fetch, found: Partitioned, flow_version: str) -> dict[str, Any]:

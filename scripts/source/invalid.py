@@ -56,17 +56,17 @@ KINDS = {
     "uuid_null": Kind(_as(None, "login", "uuid"), ("missing:id",)),
     "uuid_not_a_uuid": Kind(_changed(lambda uuid: uuid[:-1] + "x", "login", "uuid"), ("not_uuid:id",)),
     "name_missing": Kind(_without("name"), ("missing:first_name", "missing:last_name")),
-    "first_name_blank": Kind(_as("  ", "name", "first"), ("missing:first_name",)),
+    "names_blank": Kind(_as({"first": "  ", "last": ""}, "name"), ("missing:first_name", "missing:last_name")),
     "first_name_number": Kind(_as(7, "name", "first"), ("not_text:first_name",)),
-    "last_name_null": Kind(_as(None, "name", "last"), ("missing:last_name",)),
+    "last_name_control": Kind(_as("Li\0", "name", "last"), ("control_character:last_name",)),
     "email_missing": Kind(_without("email"), ("missing:email",)),
     "email_null": Kind(_as(None, "email"), ("missing:email",)),
     "email_array": Kind(_changed(lambda email: [email], "email"), ("not_text:email",)),
     "email_without_at": Kind(_changed(lambda email: email.replace("@", "."), "email"), ("not_email:email",)),
     "email_two_ats": Kind(_changed(lambda email: f"{email}@example.com", "email"), ("not_email:email",)),
     "email_without_domain": Kind(_changed(lambda email: email.partition("@")[0] + "@", "email"), ("not_email:email",)),
-    "dob_no_such_day": Kind(_as("1977-13-32T25:61:00.000Z", "dob", "date"), ("not_a_date:dob",)),
-    "dob_words": Kind(_as("a Tuesday in spring", "dob", "date"), ("not_a_date:dob",)),
+    "email_two_lines": Kind(_changed(lambda email: email.replace("@", "\n@"), "email"), ("not_email:email",)),
+    "uuid_nil": Kind(_as("00000000-0000-0000-0000-000000000000", "login", "uuid"), ("not_uuid:id",)),
 }
 NAMES = tuple(KINDS)
 ANY = "any"

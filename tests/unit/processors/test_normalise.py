@@ -37,7 +37,11 @@ USER: dict[str, Any] = {
 
 
 def texts(user: object) -> dict[str, Any]:
-    return dict(zip(FIELDS, normalise(json.dumps(user).encode()), strict=True))
+    return texts_of(json.dumps(user).encode())
+
+
+def texts_of(record: bytes) -> dict[str, Any]:
+    return dict(zip(FIELDS, normalise(record), strict=True))
 
 
 def changed(path: str, value: object, of: dict[str, Any] = USER) -> dict[str, Any]:
@@ -80,7 +84,20 @@ def test_the_mapping_and_the_lineage_are_the_fields_of_the_contract() -> None:
         ("location.postcode", 0, "post_code", "0"),
         ("location.postcode", 10**30, "post_code", "1" + "0" * 30),
         ("location.postcode", True, "post_code", UNREADABLE),
-        ("location.postcode", 63104.0, "post_code", UNREADABLE),
+        ("location.postcode", 63104.0, "post_code", "63104"),
+        ("location.postcode", 63104.5, "post_code", UNREADABLE),
+        ("location.postcode", 2.0**53, "post_code", UNREADABLE),
+        ("phone", 4917012345678, "phone", "4917012345678"),
+        ("phone", "030\r\n 12\t3", "phone", "030  12 3"),
+        ("phone", "\n", "phone", None),
+        ("phone", "030\x00", "phone", "030\x00"),
+        ("phone", {"number": "030"}, "phone", UNREADABLE),
+        ("gender", True, "gender", UNREADABLE),
+        ("login.username", 5, "username", "5"),
+        ("login.uuid", 5, "id", UNREADABLE),
+        ("email", 5, "email", UNREADABLE),
+        ("email", "a\n@b", "email", "a\n@b"),
+        ("name.last", "a\tb", "last_name", "a\tb"),
         ("name.first", "  Ana \n", "first_name", "Ana"),
         ("name.first", "e\u0301", "first_name", "é"),
         ("name.first", "\u00a0آوا\u2003", "first_name", "آوا"),
@@ -105,6 +122,8 @@ def test_the_mapping_and_the_lineage_are_the_fields_of_the_contract() -> None:
         ("location.street.number", "12b", "address", "12b Valwood Pkwy, Billings, Michigan, United States"),
         ("location.street.number", None, "address", "Valwood Pkwy, Billings, Michigan, United States"),
         ("location.street.number", 8.5, "address", UNREADABLE),
+        ("location.street.name", "Main\u0085St", "address", "8929 Main St, Billings, Michigan, United States"),
+        ("location.city", 7, "address", "8929 Valwood Pkwy, 7, Michigan, United States"),
         ("location.street.name", " ", "address", "8929, Billings, Michigan, United States"),
         ("location.city", "", "address", "8929 Valwood Pkwy, Michigan, United States"),
         ("location.country", {"code": "US"}, "address", UNREADABLE),
@@ -136,10 +155,9 @@ def test_what_is_no_object_is_told_so(record: bytes) -> None:
         b"{",
         b'{"email":NaN}',
         b'{"email":"\xff"}',
-        b'{"email":"\\ud800"}',
         b'{"email":"a\x01b"}',
-        b'{"email":1e999}',
-        b'{"email":' + b"9" * 5000 + b"}",
+        b'{"email":1e999,"nat":NaN}',
+        b'{"email":-Infinity}',
         b'{"email":' + b"[" * 5000 + b"]" * 5000 + b"}",
         b'{"nat":' + b"[" * 5000 + b"]" * 5000 + b"}",
         b'{"email":"a@b"} {}',
@@ -150,8 +168,21 @@ def test_what_is_no_json_is_told_so(record: bytes) -> None:
         normalise(record)
 
 
+@pytest.mark.parametrize(
+    "value", [b'"\\ud800"', b'"\\udc00\\ud800"', b"1e999", b"-1e999", b"9" * 5000, b"-" + b"9" * 5000]
+)
+def test_what_json_can_spell_and_no_text_can_hold_costs_no_other_field(value: bytes) -> None:
+    found = texts_of(b'{"phone":' + value + b',"email":"\\ud83d\\ude00@b","nat":[' + value + b"]}")
+    assert found["email"] == "😀@b"
+    assert found["phone"] is UNREADABLE or "\0" in found["phone"]
+    found = texts_of(b'{"email":' + value + b',"phone":7}')
+    assert found["email"] is UNREADABLE or "\0" in found["email"]
+    assert found["phone"] == "7"
+
+
+TEXT = st.text(st.characters(), max_size=8) | st.text("\t\r\n\0\x1c\x7f\x85\u2028 -@0", max_size=8)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=6,
 )

@@ -89,7 +89,6 @@ def test_records_are_the_exact_bytes() -> None:
     "bad",
     [
         b'{"a":NaN}',
-        b'{"a":"\\ud800"}',
         b'{"a":"\\q"}',
         b'{"a":01}',
         b'{"a":"tab\there"}',
@@ -242,6 +241,26 @@ def test_a_record_too_large_for_kafka_is_a_dead_letter() -> None:
     found = partitioned(huge, VALID)
     assert [(letter.reasons, letter.position) for letter in found.invalid] == [(["too_large"], 0)]
     assert len(found.messages) == 1
+
+
+def test_optional_texts_that_are_too_long_for_kafka_cost_nobody_the_record() -> None:
+    optional = b'"phone":"' + b"1" * 900_000 + b'","gender":"' + b"x" * 10_000 + b'"}'
+    found = partitioned(VALID[:-1] + b"," + optional, VALID.replace(b"Ana", b"A" * 899_000)[:-1] + b"," + optional)
+    user = decoded("user", found.messages[0][1])
+    assert (user["phone"], user["gender"]) == (None, "x" * 10_000)
+    assert [letter.reasons for letter in found.invalid] == [["too_large"]]
+
+
+def test_a_long_text_that_kafka_takes_stays() -> None:
+    found = partitioned(VALID[:-1] + b',"phone":"' + b"1" * 800_000 + b'"}')
+    assert decoded("user", found.messages[0][1])["phone"] == "1" * 800_000
+
+
+def test_somebody_with_one_name_has_an_empty_one_beside_it() -> None:
+    found = partitioned(VALID.replace(b'"Li"', b"null"), VALID.replace(b'"Ana"', b"7"))
+    user = decoded("user", found.messages[0][1])
+    assert (user["first_name"], user["last_name"]) == ("Ana", "")
+    assert [letter.reasons for letter in found.invalid] == [["not_text:first_name"]]
 
 
 def test_keys_count_once() -> None:

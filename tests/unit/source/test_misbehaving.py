@@ -14,7 +14,7 @@ import pytest
 from nifi_processors.errors import PageRefused
 from nifi_processors.normalise import normalise
 from nifi_processors.page import Page
-from nifi_processors.validate import reasons
+from nifi_processors.validate import judge
 from scripts.source import faults, invalid, misbehave, people
 from scripts.source.faults import FAULTS, fault
 from scripts.source.server import HOST
@@ -121,7 +121,7 @@ def holds_users_that_no_row_can_come_of(served: Served) -> None:
     assert status == 200
     assert [json.loads(bytes(user))["user"] for user in Page(body, 1).records] == [json.loads(user) for user in RIGHT]
     for user in Page(body, 1).records:
-        assert reasons(normalise(user)) == [f"missing:{name}" for name in ("id", "first_name", "last_name", "email")]
+        assert judge(normalise(user)) == [f"missing:{name}" for name in ("id", "first_name", "last_name", "email")]
 
 
 ANSWERS: dict[str, Callable[[Served], None]] = {
