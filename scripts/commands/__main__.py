@@ -22,7 +22,7 @@ app = typer.Typer(
 )
 # Command -> the module with the function of its name. For --help all of them are imported, so none of them imports an
 # engine's client at its top, NiFi's alone takes a second: what needs one is imported in the function that does.
-_COMMANDS = ("run", "status", "logs", "cqlsh", "audit", "bench", "canvas", "airflow", "doctor", "down", "test")
+_COMMANDS = ("run", "status", "logs", "cqlsh", "audit", "bench", "canvas", "airflow", "rules", "doctor", "down", "test")
 _GROUPS = ("consumer", "source")  # commands that have commands
 _FLOW = {
     "export": "export",
