@@ -20,7 +20,7 @@ _AGE_GROUP = (
 )
 
 _EXTRA = {
-    "full_name": "concat_ws(' ', first_name, last_name)",
+    "full_name": "trim(concat_ws(' ', first_name, last_name))",  # one of them is empty where there is but one
     "email_domain": "IF(email LIKE '%@_%', lower(substring_index(email, '@', -1)), NULL)",
     "age_group": _AGE_GROUP,
     "tenure_days": "IF(joined_date <= event_date, datediff(event_date, joined_date), NULL)",

@@ -59,6 +59,18 @@ _USERS = [
         email="aynaz@example.ir",
     ),
     _user("00000000-0000-4000-8000-000000000004", email="no at sign"),
+    _user(
+        "00000000-0000-4000-8000-000000000005",
+        name={"title": "", "first": "Sukarno", "last": None},
+        gender=True,
+        location={"street": {"number": 12.0, "name": "Jalan\nMerdeka"}, "city": "Jakarta", "postcode": 10110},
+        phone=62211234567,
+        dob={"date": "1992-02-30T08:00:00.000Z", "age": 1},
+        registered={"date": "2015-W23-1", "age": 1},
+        picture={"medium": "m\0.jpg"},
+        email="sukarno@example.id",
+    ),
+    _user("00000000-0000-0000-0000-000000000000"),
 ]
 
 PAGE = {"results": _USERS, "info": {"seed": "hand", "results": len(_USERS), "page": 1, "version": "1.4"}}
@@ -67,7 +79,7 @@ PAGE = {"results": _USERS, "info": {"seed": "hand", "results": len(_USERS), "pag
 def expected_rows(today: dt.date) -> dict[str, dict[str, Any]]:
     """id -> column -> value, without the columns that differ by the moment: fetched_at, schema_id, flow_version.
 
-    Absent columns are unset. The fourth user has no valid e-mail, so it has no row.
+    Absent columns are unset. The fourth user has no valid e-mail and the last no UUID of its own, so they have no row.
     """
     # Born on 29 February: a year older from 1 March on, in a common year.
     ida = today.year - 1992 - ((today.month, today.day) < (2, 29))
@@ -123,6 +135,19 @@ def expected_rows(today: dt.date) -> dict[str, dict[str, Any]]:
             "username": "bluefish",
             "full_name": "آیناز حسینی",
             "email_domain": "example.ir",
+            "source": "127.0.0.1",
+        },
+        "00000000-0000-4000-8000-000000000005": {
+            "id": _uuid("00000000-0000-4000-8000-000000000005"),
+            "first_name": "Sukarno",
+            "last_name": "",
+            "address": "12 Jalan Merdeka, Jakarta",
+            "post_code": "10110",
+            "email": "sukarno@example.id",
+            "username": "bluefish",
+            "phone": "62211234567",
+            "full_name": "Sukarno",
+            "email_domain": "example.id",
             "source": "127.0.0.1",
         },
     }

@@ -95,6 +95,7 @@ def test_every_column_of_a_row_is_what_a_reader_of_the_page_expects(stack: Local
         assert {column: value for column, value in row.items() if value is not None} == wanted
     audited = stack.audit()
     assert audited["reasons"]["not_email:email"] >= 1
+    assert audited["reasons"]["not_uuid:id"] >= 1
 
 
 def test_a_source_that_asks_for_patience_gets_it_and_rubbish_is_asked_for_again(stack: LocalStack) -> None:

@@ -67,6 +67,15 @@ def test_a_whole_row(spark: SparkSession) -> None:  # noqa: F811
     }
 
 
+def test_somebody_with_one_name_is_called_by_it(spark: SparkSession) -> None:  # noqa: F811
+    rows = enriched(spark, {"last_name": ""}, {"first_name": ""}, {"first_name": "Ann Li"})
+    assert [(row.first_name, row.last_name, row.full_name) for row in rows] == [
+        ("Ann", "", "Ann"),
+        ("", "O'Neil", "O'Neil"),
+        ("Ann Li", "O'Neil", "Ann Li O'Neil"),
+    ]
+
+
 AGES = [
     ("1990-06-15T23:59:59.999Z", "2026-06-14T23:59:59", 35),
     ("1990-06-15T23:59:59.999Z", "2026-06-15T00:00:00", 36),
