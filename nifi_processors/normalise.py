@@ -139,14 +139,14 @@ def _tamed(record: bytes | msgspec.Raw) -> str:
 
     value = json.loads(
         bytes(record).decode(),
-        parse_int=lambda spelled: int(spelled) if len(spelled) < _LONGEST_NUMBER else [],
+        parse_int=lambda spelled: int(spelled) if len(spelled) <= _LONGEST_NUMBER else [],
         parse_float=number,
         parse_constant=refuse,
     )
     return _HALVES.sub(r"\\u0000", json.dumps(value, ensure_ascii=False))
 
 
-_LONGEST_NUMBER = 4_000  # digits; Python takes no longer ones from text
+_LONGEST_NUMBER = 4_300  # digits; Python takes no longer ones from text
 _HALVES = re.compile("[\ud800-\udfff]")
 
 

@@ -3,7 +3,8 @@
 import json
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from nifi_processors.publisher import Message, Publisher
 from nifi_processors.pull_run import run_key
 from nifi_processors.registry import SchemaIds
 from nifi_processors.typed import texts
-from nifi_processors.validate import MAX_FRAME_BYTES, judge, judge_typed, without_long
+from nifi_processors.validate import MAX_FRAME_BYTES, Verdict, judge, judge_typed, without_long
 
 MAX_DEAD_LETTER_BYTES = 72 * 1024 * 1024  # a record can be a whole page, and then there are its reasons
 
@@ -100,11 +101,15 @@ class DeadLetter:
 
 @dataclass(frozen=True)
 class Partitioned:
-    """A page's records, each in one of two places. keys: how many distinct ids the messages have."""
+    """A page's records, each in one of two places. keys: how many distinct ids the messages have.
+
+    unusable: optional field -> how many of the valid records had it and are without it, since it could not be used.
+    """
 
     messages: list[Message]
     invalid: list[DeadLetter]
     keys: int
+    unusable: Mapping[str, int]
 
     @property
     def fetched(self) -> int:
@@ -117,21 +122,23 @@ def partition(page: Page, fetch: Fetch, flow_version: str, schema_id: int) -> Pa
     encode = page_encoder(contract("user"), schema_id, same)
     messages: list[Message] = []
     invalid: list[DeadLetter] = []
-    for position, (found, why) in enumerate(_read(page)):
+    unusable: Counter[str] = Counter()
+    for position, (found, (why, blanked)) in enumerate(_read(page)):
         if not why:
             frame = encode([*found, fetch.fetched_at + position])
             if len(frame) > MAX_FRAME_BYTES:
                 frame = encode([*without_long(found), fetch.fetched_at + position])
             if len(frame) <= MAX_FRAME_BYTES:
                 messages.append((found[0].encode(), frame))
+                unusable.update(blanked)
                 continue
             why = ["too_large"]
         invalid.append(DeadLetter(why, position, bytes(page.records[position])))
-    return Partitioned(messages, invalid, len({key for key, _ in messages}))
+    return Partitioned(messages, invalid, len({key for key, _ in messages}), unusable)
 
 
-def _read(page: Page) -> Iterator[tuple[Sequence[Text], list[str]]]:
-    """The texts of each record, in the order of FIELDS, and why it is invalid."""
+def _read(page: Page) -> Iterator[tuple[Sequence[Text], Verdict]]:
+    """The texts of each record, in the order of FIELDS, and what they are worth."""
     if page.users is not None:
         for user in page.users:
             found = texts(user)
@@ -141,7 +148,7 @@ def _read(page: Page) -> Iterator[tuple[Sequence[Text], list[str]]]:
         try:
             given = normalise(record)
         except NotAUser as finding:
-            yield (), [finding.reason]
+            yield (), Verdict([finding.reason], [])
         else:
             yield given, judge(given)
 

@@ -112,17 +112,28 @@ class Rule(NamedTuple):
 RULES = [
     Rule(place, field, contract("user").requires(field), _FORMS.get(field, _TEXT)) for place, field in enumerate(FIELDS)
 ]
-# What is left to look at where no text has a control character: place, and what must hold of the text that is there.
-_QUICK = [(rule.place, rule.form.holds) for rule in RULES if rule.required or rule.form.holds]
+# What is left to look at where no text has a control character: place, whether a text must be there, and what must hold
+# of it.
+_QUICK = [(rule.place, rule.required, rule.form.holds) for rule in RULES if rule.required or rule.form.holds]
 
 
-def judge(texts: list[Text]) -> list[str]:
-    """Why a record is invalid, as code:field in the order of the fields; empty when it is valid.
-
-    texts: in the order of FIELDS. In their place, what an optional field can't use becomes None, and the name that
-    somebody with one name lacks becomes the empty text.
+class Verdict(NamedTuple):
+    """reasons: why a record is invalid, as code:field in the order of the fields; empty when it is valid. unusable: the
+    optional fields whose text was there and could not be used.
     """
-    found = []
+
+    reasons: list[str]
+    unusable: list[str]
+
+
+_USABLE = Verdict([], [])
+
+
+def judge(texts: list[Text]) -> Verdict:
+    """texts: of a record, in the order of FIELDS. In their place, what an optional field can't use becomes None, and
+    the name that somebody with one name lacks becomes the empty text.
+    """
+    found, unusable = [], []
     for place, field, required, form in RULES:
         text = texts[place]
         if text is None:
@@ -134,16 +145,17 @@ def judge(texts: list[Text]) -> list[str]:
             found.append(f"{'not_text' if text is UNREADABLE else form.code}:{field}")
         else:
             texts[place] = None
-    return _with_one_name(texts, found)
+            unusable.append(field)
+    return Verdict(_with_one_name(texts, found), unusable)
 
 
-def judge_typed(texts: list[Text]) -> list[str]:
+def judge_typed(texts: list[Text]) -> Verdict:
     """The same, sooner, for what the short way reads: each is a text without control characters, or None."""
-    for place, holds in _QUICK:
+    for place, required, holds in _QUICK:
         text = texts[place]
-        if not text or (holds and not holds(text)):
+        if required if text is None else holds and not holds(text):
             return judge(texts)
-    return []
+    return _USABLE
 
 
 def _with_one_name(texts: list[Text], found: list[str]) -> list[str]:

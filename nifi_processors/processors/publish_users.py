@@ -32,7 +32,8 @@ class PublishUsers(FlowFileTransform):
             "Takes a page of users as the source sent it. Flattens, normalises and validates every user, publishes "
             "the valid ones to Kafka as Avro under the schema registry's id, waits until all are acknowledged, and "
             "then publishes the page's receipt to '<Topic>.pages'. What remains are the invalid users, as JSON lines "
-            "with reasons and the exact original text. Counts are in users:fetched, users:published and users:invalid. "
+            "with reasons and the exact original text. Counts are in users:fetched, users:published and users:invalid; "
+            "users:unusable counts the optional values that were left out, field by field. "
             "A page that was stamped under another flow version than this one goes to outdated, unpublished and with "
             "another time."
         )
@@ -125,6 +126,10 @@ class PublishUsers(FlowFileTransform):
             "users:published": str(len(found.messages)),
             "users:invalid": str(len(found.invalid)),
         }
+        if found.unusable:
+            unusable = ", ".join(f"{field} {count}" for field, count in sorted(found.unusable.items()))
+            self.logger.info(f"{page.origin}: users without a field that could not be used: {unusable}")
+            counts["users:unusable"] = unusable
         lines = "".join(letter.line() + "\n" for letter in found.invalid)
         return FlowFileTransformResult("success", counts, lines.encode())
 

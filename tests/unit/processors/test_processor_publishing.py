@@ -27,6 +27,18 @@ def test_a_valid_page_leaves_empty_with_its_counts(kafka: StubKafka) -> None:
     assert kafka.sent == [("user_data_topic", 2), ("user_data_topic.pages", 1)]
 
 
+def test_what_could_not_be_used_of_valid_users_is_counted(kafka: StubKafka) -> None:
+    odd = VALID[:-1] + b',"phone":[],"dob":{"date":"2021-02-30"}}'
+    users, result, _ = publish(b'{"results":[' + b",".join([odd, VALID, odd]) + b"]}")
+    assert result.getAttributes() == {
+        "users:fetched": "3",
+        "users:published": "3",
+        "users:invalid": "0",
+        "users:unusable": "dob 2, phone 2",
+    }
+    assert "without a field that could not be used: dob 2, phone 2" in str(users.logger.__dict__)
+
+
 def test_invalid_users_leave_as_lines(kafka: StubKafka) -> None:
     _, result, _ = publish(b'{"results":[' + VALID + b',{"email" : 1},"\xff"]}')
     assert result.getAttributes() == {"users:fetched": "3", "users:published": "1", "users:invalid": "2"}
