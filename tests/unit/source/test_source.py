@@ -273,7 +273,7 @@ def test_a_greater_share_breaks_the_same_users_alike_and_more() -> None:
     assert few.items() < many.items()
 
 
-def test_who_is_broken_and_how_stays_what_it_was_in_earlier_versions() -> None:
+def test_who_is_broken_and_how_is_the_same_on_every_machine() -> None:
     kinds = {i: kind for i in range(82) if (kind := invalid.invalid_kind("pinned", i, 0.1))}
     assert kinds == {2: "email_two_lines", 64: "email_without_domain", 78: "email_null", 81: "email_null"}
 
