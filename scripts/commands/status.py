@@ -91,9 +91,9 @@ def _engine(engine: Engine, read: Gathered, asked: ReadStep[str], supervised: Re
     ready, detail = (False, _why(engine.name, answer)) if isinstance(answer, Unread) else (True, answer)
     if process.error and not ready:
         detail = process.error
-    return EngineStatus(
-        engine.name, process.state.lower(), ready, detail, process.memory, process.uptime, engine.address
-    )
+    # supervisord takes one that has just been started for starting, also when it answers already
+    state = "running" if ready and process.state == "STARTING" else process.state.lower()
+    return EngineStatus(engine.name, state, ready, detail, process.memory, process.uptime, engine.address)
 
 
 def _flow(read: Gathered, run: ReadStep[dict[str, object]], lag: ReadStep[int]) -> dict[str, object]:

@@ -100,6 +100,18 @@ def test_an_engine_that_has_ended_says_why(pipeline: Pipeline, up: Callable[...,
     assert (read.code, told["state"], told["detail"]) == (75, "exited", "no table (make it)")
 
 
+@pytest.mark.parametrize("ready", [True, False])
+def test_an_engine_that_answers_runs_however_short(pipeline: Pipeline, up: Callable[..., None], ready: bool) -> None:
+    def ask(known: Credentials | None, patience: float) -> str:
+        if not ready:
+            raise TransientError("Connection refused")
+        return "fine"
+
+    up(Engine("watch", "Watch", "here", {}, ask), state="STARTING")
+    (told,) = json.loads(pipeline("status", "--output", "json").out)["engines"]
+    assert told["state"] == ("running" if ready else "starting")
+
+
 @pytest.mark.parametrize("away", ["NiFi", "Kafka"])
 def test_a_flow_that_cannot_be_read_is_told_in_its_place(
     pipeline: Pipeline, up: Callable[..., None], monkeypatch: pytest.MonkeyPatch, away: str
