@@ -19,7 +19,8 @@ _OURS = (
     *("page:source", "page:url_digest", "page:seed", "page:size", "page:number", "page:url", "page:error"),
     *("page:fetched_at", "page:floor", "page:flow_version", "page:moves"),
     *("retry:at", "retry:count", "retry:delay", "retry:reason"),
-    *("users:fetched", "users:published", "users:invalid", "dead_letters:published", "publish:error"),
+    *("users:fetched", "users:published", "users:invalid", "users:unusable"),
+    *("dead_letters:published", "publish:error"),
 )
 _NIFIS = ("entryDate", "lineageStartDate", "uuid", "filename", "invokehttp.status.code", "invokehttp.request.url")
 FORGED = dict.fromkeys([*_OURS, *(name.replace(":", ".") for name in _OURS), *_NIFIS], "1")
