@@ -92,7 +92,6 @@ _FORMS = {
     "dob": _DATE,
     "registered_date": _DATE,
 }
-_NAMES = ("first_name", "last_name")
 _WHOLE = {
     "not_json": "JSON in UTF-8, nested no deeper than parsers go",
     "not_an_object": "an object",
@@ -115,6 +114,7 @@ RULES = [
 # What is left to look at where no text has a control character: place, whether a text must be there, and what must hold
 # of it.
 _QUICK = [(rule.place, rule.required, rule.form.holds) for rule in RULES if rule.required or rule.form.holds]
+_FIRST_NAME, _LAST_NAME = map(FIELDS.index, ("first_name", "last_name"))
 
 
 class Verdict(NamedTuple):
@@ -133,6 +133,9 @@ def judge(texts: list[Text]) -> Verdict:
     """texts: of a record, in the order of FIELDS. In their place, what an optional field can't use becomes None, and
     the name that somebody with one name lacks becomes the empty text.
     """
+    first, last = texts[_FIRST_NAME], texts[_LAST_NAME]
+    if (first is None) != (last is None):
+        texts[_FIRST_NAME if first is None else _LAST_NAME] = ""
     found, unusable = [], []
     for place, field, required, form in RULES:
         text = texts[place]
@@ -146,7 +149,7 @@ def judge(texts: list[Text]) -> Verdict:
         else:
             texts[place] = None
             unusable.append(field)
-    return Verdict(_with_one_name(texts, found), unusable)
+    return Verdict(found, unusable)
 
 
 def judge_typed(texts: list[Text]) -> Verdict:
@@ -156,14 +159,6 @@ def judge_typed(texts: list[Text]) -> Verdict:
         if required if text is None else holds and not holds(text):
             return judge(texts)
     return _USABLE
-
-
-def _with_one_name(texts: list[Text], found: list[str]) -> list[str]:
-    lacking = [field for field in _NAMES if f"missing:{field}" in found]
-    if len(lacking) != 1:
-        return found
-    texts[FIELDS.index(lacking[0])] = ""
-    return [reason for reason in found if reason != f"missing:{lacking[0]}"]
 
 
 def without_long(texts: Sequence[Text]) -> list[Text]:
