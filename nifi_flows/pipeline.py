@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
+from nifi_flows.errors import TerminalError
 from spark_consumer import users
-from spark_consumer.names import TableName, dead_letter_topic
+from spark_consumer.names import Lane, TableName, dead_letter_topic
 
 _TREE = Path(__file__).parent.parent
 FLOWS = "nifi_flows"  # folder of all flows in the tree
@@ -25,7 +27,10 @@ class Pipeline:
     """name: of the flow, of its process group and of its folder in nifi_flows. record: stem of its records' .avsc file.
 
     topic: of the records' frames. partitions: of that topic. consumer_group: shows how far the consumer is.
-    tree: the source tree that `folder` is in.
+    lane: in which Spark takes them to the table. executors: of Spark, which share the partitions. tree: the source tree
+    that `folder` is in.
+
+    Raises TerminalError for a lane that does not exist, and where an executor would have no partition.
     """
 
     name: str
@@ -35,7 +40,18 @@ class Pipeline:
     keyspace: str
     table: str
     partitions: int
+    lane: Lane
+    executors: int = 1
     tree: Path = _TREE
+
+    def __post_init__(self) -> None:
+        if self.lane not in (lanes := get_args(Lane)):
+            raise TerminalError(f"pipeline {self.name}: there is no lane {self.lane!r}", f"use {' or '.join(lanes)}")
+        if not 1 <= self.executors <= self.partitions:
+            raise TerminalError(
+                f"pipeline {self.name} declares {self.executors} executors for {self.partitions} partitions",
+                "declare at least one executor, and a partition for each",
+            )
 
     def within(self, tree: Path) -> "Pipeline":
         """The same pipeline as another source tree declares it."""
@@ -103,5 +119,6 @@ USERS = Pipeline(
     consumer_group=users.CONSUMER_GROUP,
     keyspace=users.TABLE.keyspace,
     table=users.TABLE.table,
-    partitions=2,  # a task of every batch each: as many as the cores of the local Spark
+    partitions=2,  # a task each: as many as the cores of a small machine
+    lane="continuous",
 )

@@ -11,13 +11,15 @@ from pyspark.sql import SparkSession
 from spark_consumer.beside import Beside
 from spark_consumer.broker import Broker
 from spark_consumer.errors import NeedsNewProcess, TransientError, told
+from spark_consumer.lanes import Course
 from spark_consumer.liveness import pause
 from spark_consumer.names import subject
 from spark_consumer.position import Position
+from spark_consumer.progress import Stalled
 from spark_consumer.registry import WriterSchemas
 from spark_consumer.session import create_spark_connection, spark_errors
 from spark_consumer.settings import ConsumerSettings
-from spark_consumer.streaming import Again, Context, Sign, Streaming
+from spark_consumer.streaming import Again, ChangeLane, Context, Sign, StreamFailed, Streaming
 
 _log = logging.getLogger(__name__)
 _IN_VAIN = 180  # seconds of starts of which none got any further, after which Spark itself is to be started again
@@ -40,29 +42,44 @@ def run(settings: ConsumerSettings, stop: threading.Event, sign: Sign) -> None:
 
 def _stream(context: Context, stop: threading.Event) -> None:
     position: Position | None = None
+    settings = context.settings
+    course = Course(settings.lane, settings.calm_seconds, settings.calm_seconds)
     failures, well = 0, time.monotonic()
+    in_lane = well  # since when
     while not stop.is_set():
         streaming = None
         try:
             if position is None:
-                topic = context.broker.topic(context.settings.topic)
+                topic = context.broker.topic(settings.topic)
                 position = context.broker.position(topic.name, topic.spans)
-            streaming = Streaming(context, position)
+            streaming = Streaming(context, position, course.lane, course.calm)
             streaming.watch(stop)
-        except (Again, TransientError) as error:
-            if streaming is not None and streaming.advanced:
-                well = time.monotonic()
+        except (Again, ChangeLane, TransientError) as error:
+            now = time.monotonic()
+            advanced = streaming is not None and streaming.advanced
+            if streaming is not None and advanced:
+                well = now
                 failures = 0 if streaming.steady else failures
-            failures += 1
-            if _ended(context.spark):
-                raise TransientError(f"{error}; its driver has ended") from error
-            if isinstance(error, NeedsNewProcess):
-                raise
-            if time.monotonic() > well + _IN_VAIN:
-                raise TransientError(f"{error}; Spark itself is started again") from error
-            _log.warning("%s; the stream starts again in %g s, from where it is safe", error, pause(failures))
+            before, wait = course.lane, 0.0
+            if isinstance(error, ChangeLane):
+                course = course.changed(error.lane, now - in_lane)
+                _log.info("%s: the stream goes on in the lane %s", error, course.lane)
+            else:
+                failures += 1
+                if isinstance(error, StreamFailed | Stalled):
+                    course = course.failed(advanced=advanced)
+                if _ended(context.spark):
+                    raise TransientError(f"{error}; its driver has ended") from error
+                if isinstance(error, NeedsNewProcess):
+                    raise
+                if now > well + _IN_VAIN:
+                    raise TransientError(f"{error}; Spark itself is started again") from error
+                how = "from where it is safe" if course.lane == before else f"in the lane {course.lane}"
+                wait = pause(failures)
+                _log.warning("%s; the stream starts again in %g s, %s", error, wait, how)
+            in_lane = in_lane if course.lane == before else now
             context.sign(b"a")
-            stop.wait(pause(failures))
+            stop.wait(wait)
         if streaming is not None:
             position = streaming.position
 

@@ -42,16 +42,18 @@ Letter = tuple[bytes, bytes]  # key and value of the Kafka message
 
 
 def dead_letters(refused: DataFrame, schema_id: int) -> DataFrame:
-    """key and value of the Kafka message for each refused frame.
+    """key and value of the Kafka message for each refused frame, and whether it is one for want of its schema: unknown.
 
     refused: topic, partition, offset, timestamp, value and reasons. schema_id: the registered id of the dead letter
     schema. The key is made of the frame's place alone, so a letter written twice counts once.
     """
     letter = F.expr(f"struct({', '.join(f'{sql} AS {name}' for name, sql in _FIELDS.items())})")
     header = F.lit(bytearray(_HEADER.pack(0, schema_id)))
-    return refused.select(letter.alias("letter")).select(
+    unknown = F.expr("reasons[0] LIKE 'unknown_schema:%'")
+    return refused.select(letter.alias("letter"), unknown.alias("unknown")).select(
         F.col("letter.id").cast("binary").alias("key"),
         F.concat(header, to_avro("letter", DEAD_LETTER_SCHEMA)).alias("value"),
+        "unknown",
     )
 
 

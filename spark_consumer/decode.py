@@ -31,6 +31,19 @@ _TIMES = ("event_time", "fetched_at")
 # message's own time (brokers refuse one from the future), not this machine's: a replay decides the same, and
 # the generated code stays the same from batch to batch, so it is compiled once.
 _TIME_OK = "user.{0} BETWEEN TIMESTAMP '2000-01-01' AND timestamp + INTERVAL 1 DAY"
+# A filter on what decoding says would be pushed through it, and decode each frame once for each mention of a field. One
+# on a column that Spark holds to be another at each call stays where it is; this one costs nothing.
+_PINNED = "spark_partition_id()"
+USERS = "reasons IS NULL AND pinned >= 0"
+REFUSED = "reasons IS NOT NULL AND pinned >= 0"
+MET_REFUSED = "met a refused frame, "
+USERS_OR_FAIL = f"""IF(
+    reasons IS NULL,
+    pinned >= 0,
+    CAST(raise_error(concat('{MET_REFUSED}', topic, '/', partition, '#', offset)) AS BOOLEAN)
+)"""
+"""As `USERS`, but whatever evaluates it fails at the first frame that is refused, with `MET_REFUSED` in its error"""
+
 _UUID_OK = (
     "length(user.id) = 36 AND "
     "user.id RLIKE '^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}'"
@@ -46,27 +59,12 @@ def decode(frames: DataFrame, writers: Mapping[int, str], reader: str) -> DataFr
     - schema_id int: the frame's schema if it is among the writers, else null
     - user struct: the record in the reader's shape; its fields are null when the frame didn't decode
     - reasons array<string>: why this is no user; null for a good one
-
-    A filter on reasons right behind this would be pushed down and decode each frame once for each mention of a
-    field; `decoded` is for that.
+    - pinned int: for the filters `USERS`, `USERS_OR_FAIL` and `REFUSED`, with which each frame is decoded once
     """
     schema_id, user, reasons = _columns(tuple(sorted(writers.items())), reader)
     # two steps, or the optimizer would decode once for each use of a field
-    return frames.withColumns({"schema_id": schema_id, "user": user}).withColumn("reasons", reasons)
-
-
-def decoded(frames: DataFrame, writers: Mapping[int, str], reader: str, seen: str) -> DataFrame:
-    """As `decode`, to be filtered by reasons: each frame is decoded once.
-
-    seen: the name under which Spark counts what passes: frames, refused, and those of the refused that are unknown for
-    want of their schema.
-    """
-    return decode(frames, writers, reader).observe(
-        seen,
-        F.expr("count(*) AS frames"),
-        F.expr("count(reasons) AS refused"),
-        F.expr("count_if(reasons[0] LIKE 'unknown_schema:%') AS unknown"),
-    )
+    decoded = frames.withColumns({"schema_id": schema_id, "user": user})
+    return decoded.withColumns({"reasons": reasons, "pinned": F.expr(_PINNED)})
 
 
 def why_unreadable(spark: SparkSession, writer: str, reader: str) -> str | None:

@@ -1,6 +1,12 @@
 """How topics, the registry's subjects and tables are named. Light to import, for whoever needs a name alone."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+Lane = Literal["continuous", "micro-batch"]
+"""how a stream goes: frame by frame, in tasks that never end; or planned and counted batch by batch"""
+CONTINUOUS: Lane = "continuous"
+MICRO_BATCH: Lane = "micro-batch"
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,23 @@
-"""What a stream tells of its batches, and one line in the log for each."""
+"""What a stream tells of its batches or epochs, and a line in the log for what is new."""
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from spark_consumer.position import Offsets
+from pyspark.sql.streaming.query import StreamingQuery
+
+from spark_consumer.errors import TransientError
+from spark_consumer.position import Offsets, frames
 from spark_consumer.stream import SEEN
 from spark_consumer.unsettled import Batch
 
 _log = logging.getLogger(__name__)
+
+_FIRST = 40.0  # seconds until the first epoch is committed, at most: tasks have to be started
+_STALLED = 30.0  # seconds from an epoch to the next, at most
 
 Progress = Mapping[str, Any]  # a StreamingQueryProgress as PySpark gives it
 
@@ -58,7 +66,7 @@ class Batches:
         end = _offsets(source["endOffset"], self._topic)
         start = _offsets(source["startOffset"], self._topic) or self._start
         seen = progress.get("observedMetrics", {}).get(SEEN)
-        batch = Batch(start, end, seen["refused"], seen["unknown"]) if seen else Batch(start, end, refused=1, unknown=1)
+        batch = Batch(start, end, seen["refused"] if seen else 1)
         took = progress["durationMs"]
         _log.info(
             "batch %d: %s frames, %.0f/s, times in ms %s",
@@ -68,6 +76,65 @@ class Batches:
             json.dumps(took),
         )
         return batch
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """The last epoch that a stream of the continuous lane has committed. It ends at `end`."""
+
+    number: int
+    end: Offsets
+
+
+class Stalled(TransientError):
+    """Raised when a stream commits no epoch any more, although it would also commit an empty one."""
+
+
+class Epochs:
+    """The epochs of one start of the stream, those between two looks as one batch. None of them refused a frame."""
+
+    def __init__(self, start: Offsets, read: Callable[[StreamingQuery], Epoch | None]) -> None:
+        self._read = read
+        self._last = Epoch(-1, start)
+        self._at = time.monotonic()
+
+    def ended(self, stream: StreamingQuery) -> list[Batch]:
+        """What was committed since the last call; an idle epoch is a batch without frames."""
+        epoch, now = self._read(stream), time.monotonic()
+        if epoch is None or epoch.number == self._last.number:
+            return []
+        read = frames(self._last.end, epoch.end)
+        batch = Batch(self._last.end, epoch.end)
+        if read:
+            _log.info("epoch %d: %d frames, %.0f/s", epoch.number, read, read / max(now - self._at, 0.001))
+        self._last, self._at = epoch, now
+        return [batch]
+
+    def excuse(self) -> None:
+        """An engine does not answer: how long there was no epoch counts from now on."""
+        self._at = time.monotonic()
+
+    def check(self) -> None:
+        """Raises Stalled when the last epoch is too long ago."""
+        patience = _FIRST if self._last.number < 0 else _STALLED
+        if time.monotonic() > self._at + patience:
+            raise Stalled(f"the stream has committed no epoch for {patience:g} s")
+
+
+def epoch(topic: str, query: StreamingQuery) -> Epoch | None:
+    """The last committed epoch of a stream that reads this topic; None before the first."""
+    found = committed(query)
+    return Epoch(found[0], _offsets(json.loads(found[1]), topic)) if found else None
+
+
+def committed(query: StreamingQuery) -> tuple[int, str] | None:
+    """Number and end of the last committed epoch, by the stream's own logs, which keep some; None before the first."""
+    execution: Any = query._jsq.streamingQuery()
+    number = execution.commitLog().getLatestBatchId()
+    if not number.isDefined():
+        return None
+    logged = execution.offsetLog().get(number.get())
+    return (number.get(), logged.get().offsets().head().get().json()) if logged.isDefined() else None
 
 
 def _offsets(position: Any, topic: str) -> dict[int, int]:

@@ -41,8 +41,15 @@ def create_spark_connection(settings: ConsumerSettings | None = None) -> SparkSe
         # a text that doesn't parse is an absent value, not a failed batch
         "spark.sql.ansi.enabled": "false",
         "spark.sql.streaming.metricsEnabled": "true",
-        # what Spark writes down of a stream is never read again
-        "spark.sql.streaming.minBatchesToRetain": "2",
+        # what Spark writes down of a stream is only read while it runs, and at once
+        "spark.sql.streaming.minBatchesToRetain": "10",
+        # In the continuous lane another attempt fails for being one, and that would hide why the first did. So a short
+        # fault of an engine ends the stream in either lane, and it starts again from where it is safe.
+        "spark.task.maxFailures": "1",
+        # frames that wait in it for each partition, 1024 by default; each may be of a megabyte
+        "spark.sql.streaming.continuous.executorQueueSize": "64",
+        # a task of the continuous lane looks this often for the end of an epoch
+        "spark.sql.streaming.continuous.executorPollIntervalMs": "5",
         "spark.sql.streaming.stopTimeout": "10s",
         # The web page remembers plans and jobs by the thousand, in the driver's heap; a stream makes some every second.
         "spark.sql.ui.retainedExecutions": "20",

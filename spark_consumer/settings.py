@@ -7,6 +7,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from spark_consumer import users
 from spark_consumer.errors import TerminalError
+from spark_consumer.names import MICRO_BATCH, Lane
 
 
 class ConsumerSettings(BaseSettings):
@@ -31,8 +32,15 @@ class ConsumerSettings(BaseSettings):
     table: str = users.TABLE.table
     """where the rows go, in that keyspace"""
 
+    lane: Lane = MICRO_BATCH
+    """`continuous`: tasks that never end, one for each partition of the topic, hand on every frame as it comes, as long
+    as none is refused. `micro-batch`: planned and counted batch by batch"""
+    epoch_milliseconds: Annotated[int, Field(gt=0)] = 100
+    """Continuous: how often what was read is committed, after all of it is acknowledged"""
+    calm_seconds: Annotated[float, Field(ge=0)] = 60
+    """Continuous: how long the stream goes in micro-batches after the last frame that was refused"""
     trigger_seconds: Annotated[float, Field(ge=0)] = 0.2
-    """How often to look for new frames; a batch that takes longer is followed by the next one at once"""
+    """Micro-batch: how often to look for new frames; a batch that takes longer is followed by the next one at once"""
     safe_seconds: Annotated[float, Field(gt=0)] = 25
     """How long a node of Cassandra must live on after it acknowledged rows, for them to be on its disk: the
     commitlog_sync_period of its cassandra.yaml, ten seconds by default, and the time that its disk may take; after one

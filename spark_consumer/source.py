@@ -27,6 +27,11 @@ def connect_to_kafka(
         # A fetch that waits for more than there is holds back the next question on its connection; half a second of
         # it, Kafka's default, took a third of a small batch.
         .option("kafka.fetch.max.wait.ms", 10)
+        # In the continuous lane Spark asks for the topic's ends with every epoch, in a thread that a few failures would
+        # end without a word, and whose stop waits for the answer.
+        .option("kafka.default.api.timeout.ms", 5_000)
+        .option("kafka.request.timeout.ms", 5_000)
+        .option("fetchOffset.numRetries", 1_000_000)
         .option("maxOffsetsPerTrigger", settings.max_offsets_per_trigger)
         .load()
     )

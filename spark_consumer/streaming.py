@@ -5,11 +5,12 @@ that is decided in one thread; sweeps and questions that may take long are the w
 """
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
@@ -18,12 +19,12 @@ from spark_consumer import cluster, stream
 from spark_consumer.beside import Beside, Hung
 from spark_consumer.broker import Broker
 from spark_consumer.contract import USER_SCHEMA
-from spark_consumer.decode import why_unreadable
+from spark_consumer.decode import MET_REFUSED, why_unreadable
 from spark_consumer.errors import ConsumerError, TransientError, first_line, told
 from spark_consumer.liveness import STEADY
-from spark_consumer.names import TableName
+from spark_consumer.names import CONTINUOUS, MICRO_BATCH, Lane, TableName
 from spark_consumer.position import Offsets, Position, Sending, Topic, check_topic, resumed
-from spark_consumer.progress import Batches
+from spark_consumer.progress import Batches, Epochs, epoch
 from spark_consumer.registry import WriterSchemas
 from spark_consumer.safety import Restarted, Safety, Starts
 from spark_consumer.session import spark_errors
@@ -39,6 +40,8 @@ _KEEP = 0.5  # seconds from one keeping of a position that moves to the next
 _KEEP_ANYWAY = 3600.0  # seconds until one that doesn't move is kept again, since Kafka forgets a group after a week
 _AGAIN = 5.0  # seconds until a sweep or a keeping that failed is tried again
 _LAST = 3.0  # seconds for a sweep that is under way when the stream ends
+
+_MET_REFUSED = re.compile(MET_REFUSED + r"\S+/\d+#\d+")  # failures quote the plan as well, where a comma follows
 
 Sign = Callable[[bytes], None]
 
@@ -63,6 +66,14 @@ class Again(Exception):
     """Raised when the stream is to be started again from where it is safe. Its text says why."""
 
 
+class ChangeLane(Exception):
+    """Raised when the stream is to go on in the other lane. Its text says why."""
+
+    def __init__(self, lane: Lane, why: str) -> None:
+        super().__init__(why)
+        self.lane = lane
+
+
 class StreamFailed(TransientError):
     """Raised when the stream itself ended."""
 
@@ -79,14 +90,29 @@ class _Look:
 class Streaming:
     """One start of the stream."""
 
-    def __init__(self, context: Context, position: Position | None) -> None:
-        """Start it where that position says. Raises ConsumerError when something is missing."""
+    def __init__(self, context: Context, position: Position | None, lane: Lane, calm_seconds: float) -> None:
+        """Start it in this lane, where that position says.
+
+        calm_seconds: how long it goes in micro-batches after the last frame that was refused, where another lane is
+        set. Raises ConsumerError when something is missing, ChangeLane when it can't be this one.
+        """
         self._context = context
         self._kept: Position | None = None
         self._kept_at = self._keep_at = 0.0
         settings = context.settings
-        self.position = resumed(position, context.broker.topic(settings.topic))
+        topic = context.broker.topic(settings.topic)
+        self.position = resumed(position, topic)
         """how far it is now"""
+        self._lane, self._calm_seconds = lane, calm_seconds
+        self._partitions = self.position.done.keys()
+        with spark_errors():
+            self._fits = len(self._partitions) <= stream.slots(context.spark)
+        if lane == CONTINUOUS and not self._fits:
+            why = "the topic has more partitions than Spark has slots (spark.cores.max)"
+            _log.warning("the lane %s can't be taken: %s", lane, why)
+            raise ChangeLane(MICRO_BATCH, why)
+        self._committing = lane == MICRO_BATCH  # which commits nothing where there is nothing to read
+        self._calm_since, self._unclear = time.monotonic(), dict(topic.ends)
         self._first: float | None = None
         self._last = 0.0
         self._before = dict(position.done) if position else {}
@@ -102,26 +128,32 @@ class Streaming:
             self._writers = dict(context.writers())
             for schema_id, writer in self._writers.items():
                 warn_if_unreadable(context.spark, schema_id, writer)
-            self._ended = Batches(settings.topic, self.position.done)
+            self._ended = (
+                Epochs(self.position.done, partial(epoch, settings.topic))
+                if lane == CONTINUOUS
+                else Batches(settings.topic, self.position.done)
+            )
         try:
             with spark_errors():
-                self._query: StreamingQuery = stream.start(context.spark, settings, self.position.done, self._writers)
+                self._query: StreamingQuery = stream.start(
+                    context.spark, settings, lane, self.position.done, self._writers
+                )
         except TransientError as error:
             raise StreamFailed(f"the stream does not start: {error}") from error
         self._looking: Beside[_Look] = Beside("look")
-        _log.info("started at %s", dict(self.position.done))
+        _log.info("started in the lane %s at %s", lane, dict(self.position.done))
 
     def watch(self, stop: threading.Event) -> None:
         """Go on until `stop` is set; then the stream has ended, and its position is kept, unless Kafka is away.
 
-        Raises Again when it is to be started again at once, ConsumerError when it failed.
+        Raises Again when it is to be started again at once, ChangeLane, and ConsumerError when it failed.
         """
         try:
             with spark_errors():
                 while self._query.isActive and not stop.wait(_LOOK):
                     self._step()
                 if not stop.is_set():
-                    raise StreamFailed(f"the stream failed: {first_line(str(self._query.exception()))}")
+                    raise _failed(str(self._query.exception()))
         finally:
             self._end()
 
@@ -141,26 +173,45 @@ class Streaming:
 
     def _step(self) -> None:
         self._take_batches()
+        if isinstance(self._ended, Epochs):
+            self._ended.check()
         self._take_look()
         self._take_sweep()
         self._update_position()
         now = time.monotonic()
+        self._check_lane(now)
         self._keep_in_time(now)
         self._begin_sweep(now)
         if self._looking.free(now):
             self._looking.begin(self._look, not_before=now + _ASK)
 
+    def _check_lane(self, now: float) -> None:
+        """Go back to the lane that is set, once no frame was refused for a while and none will be read again.
+
+        Of what was in the topic at the start that isn't known before it is read.
+        """
+        lane = self._context.settings.lane
+        if self._lane == lane or not self._fits or now < self._calm_since + self._calm_seconds or self._unsettled.due:
+            return
+        if all(self.position.safe.get(partition, 0) >= end for partition, end in self._unclear.items()):
+            raise ChangeLane(lane, f"no frame was refused for {self._calm_seconds:g} s")
+
     def _take_batches(self) -> None:
         batches, now = self._ended.ended(self._query), time.monotonic()
         for batch in batches:
-            if any(offset > self._before.get(partition, 0) for partition, offset in batch.end.items()):
-                self._advance()  # beyond what is only read again
+            self._committing = True
             self._safety = self._safety.written(now, batch.end)
+            if batch.refused:
+                self._calm_since, self._unclear = now, dict(batch.end)
             try:
                 self._unsettled = self._unsettled.with_batch(batch)
             except Unobserved as error:
                 raise Again(str(error)) from error
             self.position = replace(self.position, done=batch.end)
+            if not batch.frames:
+                continue
+            if any(offset > self._before.get(partition, 0) for partition, offset in batch.end.items()):
+                self._advance()  # beyond what is only read again
             self._context.sign(b"c")
 
     def _look(self) -> _Look:
@@ -187,9 +238,14 @@ class Streaming:
                 raise Again(str(error)) from error
         if look.topic is not None:
             check_topic(self.position, look.topic)
+            # Spark begins to read new ones by itself, and its log may be an epoch ahead then; what is safe is not.
+            if look.topic.spans.keys() != self._partitions:
+                raise Again(f"topic {look.topic.name} has {len(look.topic.spans)} partitions now")
         if look.starts is None or look.topic is None:
+            if isinstance(self._ended, Epochs):
+                self._ended.excuse()
             self._context.sign(b"a")
-        elif look.topic.ends == dict(self.position.done):
+        elif look.topic.ends == dict(self.position.done) and self._committing:
             self._advance()
             self._context.sign(b"i")
 
@@ -216,12 +272,14 @@ class Streaming:
     def _sweep(self, batch: Batch, sent: tuple[Offsets, Offsets] | None) -> bool:
         """In a thread of its own."""
         context = self._context
-        if batch.unknown:
+
+        def learn() -> None:
             context.writers.refresh()
             if dict(context.writers()) != self._writers:
                 raise Again("a schema was registered since")
+
         with spark_errors():
-            sweep(context.spark, context.settings, batch, self._writers, sent)
+            sweep(context.spark, context.settings, batch, self._writers, sent, learn)
         return True
 
     def _take_sweep(self) -> None:
@@ -278,6 +336,13 @@ class Streaming:
         finally:
             self._update_position()
             self._try_to_keep()
+
+
+def _failed(why: str) -> Exception:
+    """What to raise when the stream has ended by itself."""
+    if met := _MET_REFUSED.search(why):
+        return ChangeLane(MICRO_BATCH, f"the continuous lane {met.group()}")
+    return StreamFailed(f"the stream failed: {first_line(why)}")
 
 
 @cache  # each is told once: what was ever registered stays so

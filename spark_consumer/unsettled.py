@@ -8,12 +8,11 @@ from spark_consumer.position import Offsets, frames
 
 @dataclass(frozen=True)
 class Batch:
-    """What the stream read in one go, and counted. unknown: of the refused, those for want of their schema."""
+    """What the stream read in one go. refused: how many of its frames are no rows."""
 
     start: Offsets
     end: Offsets
     refused: int = 0
-    unknown: int = 0
 
     @property
     def frames(self) -> int:
@@ -53,7 +52,7 @@ class Unsettled:
         new = replace(batch, start=known, end=end)
         last = self.pending[-1] if len(self.pending) > self.swept_now else None
         if last and last.frames + new.frames <= self.most:
-            merged = Batch(last.start, end, last.refused + new.refused, last.unknown + new.unknown)
+            merged = Batch(last.start, end, last.refused + new.refused)
             return replace(self, pending=(*self.pending[:-1], merged))
         return replace(self, pending=(*self.pending, new))
 

@@ -20,7 +20,7 @@ NAME = "consumer"  # as an engine
 _LOG_END = 64 * 1024  # bytes of its log that are read
 _PAUSE = 0.5  # seconds from one look to the next
 _BATCH = re.compile(
-    r"^(\S+ \S+),(\d+) \w+ \S+: batch (\d+): (\d+) frames, .* times in ms (\{.*\})$", re.MULTILINE
+    r"^(\S+ \S+),(\d+) \w+ \S+: (?:batch|epoch) (\d+): (\d+) frames, \d+/s(?:, times in ms (\{.*\}))?$", re.MULTILINE
 )  # see spark_consumer.progress
 
 Positions = Mapping[int, Position]  # by partition of the topic that it reads
@@ -28,7 +28,7 @@ Positions = Mapping[int, Position]  # by partition of the topic that it reads
 
 @dataclass(frozen=True)
 class Batch:
-    """number: of the stream. ended: UTC. seconds: that it took."""
+    """number: of the stream. ended: UTC. seconds: that it took; 0 for an epoch, which ends when it is set to."""
 
     number: int
     frames: int
@@ -130,7 +130,7 @@ def last_batch(log: str) -> Batch | None:
     for at, fraction, number, frames, times in reversed(_BATCH.findall(log)):
         try:
             ended = datetime.strptime(at, "%Y-%m-%d %H:%M:%S").astimezone(UTC)  # logging writes local time
-            took = float(json.loads(times).get("triggerExecution", 0)) / 1000
+            took = float(json.loads(times or "{}").get("triggerExecution", 0)) / 1000
         except (ValueError, TypeError, AttributeError, RecursionError, OverflowError):
             continue
         return Batch(int(number), int(frames), ended + timedelta(milliseconds=int(fraction)), took)

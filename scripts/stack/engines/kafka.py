@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from nifi_flows.errors import TransientError
+from nifi_flows.errors import TerminalError, TransientError
 from nifi_flows.pipeline import Topic
 from scripts.stack.credentials import Credentials
 from scripts.stack.engine import QUICK_START, Configuration, Engine, Launch, Local
@@ -135,9 +135,12 @@ def _ask(settings: Settings, credentials: Credentials | None, patience: float) -
 
 
 def create_topics(settings: Settings, topics: Mapping[str, Topic]) -> None:
-    """Create the topics that are missing and set the configuration of the others."""
+    """Create the topics that are missing, and give the others their configuration and partitions that they lack.
+
+    Raises TerminalError for a topic that has more partitions than it should: Kafka can't take any away.
+    """
     from confluent_kafka import KafkaError, KafkaException
-    from confluent_kafka.admin import ConfigResource, NewTopic  # type: ignore[attr-defined]
+    from confluent_kafka.admin import ConfigResource, NewPartitions, NewTopic  # type: ignore[attr-defined]
 
     admin = _admin(settings)
     new = [NewTopic(name, topic.partitions, 1, config=dict(topic.configuration)) for name, topic in topics.items()]
@@ -147,13 +150,26 @@ def create_topics(settings: Settings, topics: Mapping[str, Topic]) -> None:
         if topic.configuration
     ]
     try:
-        for future in admin.create_topics(new, operation_timeout=20).values():
+        older = []
+        for name, future in admin.create_topics(new, operation_timeout=20).items():
             try:
                 future.result()
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise
+                older.append(name)
         for future in admin.alter_configs(resources).values() if resources else ():
+            future.result()
+        there = admin.list_topics(timeout=20).topics if older else {}
+        partitions = {name: len(there[name].partitions) for name in older if name in there}
+        for name, count in partitions.items():
+            if count > topics[name].partitions:
+                raise TerminalError(
+                    f"topic {name} has {count} partitions, and its pipeline declares {topics[name].partitions}",
+                    "declare as many: Kafka can't take any away",
+                )
+        grown = [NewPartitions(n, topics[n].partitions) for n, has in partitions.items() if has < topics[n].partitions]
+        for future in admin.create_partitions(grown, operation_timeout=20).values() if grown else ():
             future.result()
     except KafkaException as error:
         raise TransientError(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nifi_flows.errors import TransientError
+from nifi_flows.pipeline import Pipeline
 from scripts.bootstrap import ROOT
 from scripts.stack.credentials import Credentials
 from scripts.stack.engine import QUICK_START, Configuration, Engine, Launch, Local
@@ -29,7 +32,6 @@ PORTS = (MASTER, MASTER_UI, WORKER_UI, CONSUMER_UI)
 _DAEMON_HEAP = "192m"
 _DRIVER_HEAP = "640m"
 _EXECUTOR_HEAP = "1g"
-_CORES = 2
 
 _LOG4J = """\
 rootLogger.level = warn
@@ -41,6 +43,9 @@ appender.console.layout.type = PatternLayout
 appender.console.layout.pattern = %d %p %c{1}: %m%n%ex
 logger.deploy.name = org.apache.spark.deploy
 logger.deploy.level = info
+# says of every frame in the continuous lane that it is read by a thread which can be interrupted
+logger.kafka.name = org.apache.spark.sql.kafka010.consumer.KafkaDataConsumer
+logger.kafka.level = error
 # says of every batch that it took longer than the trigger's interval, which a short interval is there for
 logger.trigger.name = org.apache.spark.sql.execution.streaming.ProcessingTimeExecutor
 logger.trigger.level = error
@@ -66,6 +71,8 @@ ARTIFACTS = (
             f"org.apache.spark:spark-sql-kafka-0-10_2.12:{_VERSION}",
             f"org.apache.spark:spark-avro_2.12:{_VERSION}",
             "com.datastax.spark:spark-cassandra-connector_2.12:3.5.1",
+            # writes checkpoints without asking a child process for a file's rights
+            "com.globalmentor:hadoop-bare-naked-local-fs:0.1.0",
         ],
         Linked("spark"),
         left_out=_shipped,
@@ -109,6 +116,7 @@ def describe(settings: Settings) -> list[Engine]:
 def configure(local: Local) -> Configuration:
     settings, pipeline = local.settings, local.pipeline
     conf, data, home = settings.conf / "spark", settings.data / "spark", spark_home()
+    defaults = _lines(_defaults(local)).encode()
     environment = {
         "JAVA_HOME": str(local.installed.jdk17),
         "SPARK_HOME": str(home),
@@ -136,8 +144,8 @@ def configure(local: Local) -> Configuration:
             spark_class,
             "org.apache.spark.deploy.worker.Worker",
             *("--host", LOOPBACK),
-            *("--cores", str(_CORES)),
-            *("--memory", "1536m"),
+            *("--cores", str(slots(pipeline))),
+            *("--memory", f"{1536 * pipeline.executors}m"),
             *("--work-dir", str(data / "work")),
             *("--webui-port", str(settings.port(WORKER_UI))),
             _master_url(settings),
@@ -159,6 +167,9 @@ def configure(local: Local) -> Configuration:
             "CONSUMER_GROUP": pipeline.consumer_group,
             "CONSUMER_KEYSPACE": pipeline.keyspace,
             "CONSUMER_TABLE": pipeline.table,
+            "CONSUMER_LANE": pipeline.lane,
+            # so that it starts again with another one
+            "PIPELINE_SPARK_DEFAULTS": hashlib.sha256(defaults).hexdigest()[:16],
             # Larger batches than a Cassandra as it comes would take without a warning; ours is told to.
             "CONSUMER_BATCH_BYTES": "20000",
             # Of what its nodes acknowledge, a killed Cassandra loses less than two of the periods of cassandra.yaml.
@@ -170,11 +181,20 @@ def configure(local: Local) -> Configuration:
     return Configuration(
         {"spark-master": master, "spark-worker": worker, "consumer": consumer},
         {
-            conf / "spark-defaults.conf": _lines(_defaults(local)).encode(),
+            conf / "spark-defaults.conf": defaults,
             conf / "log4j2.properties": _LOG4J.encode(),
         },
         (_recovery(settings), data / "work", data / "scratch"),
     )
+
+
+def slots(pipeline: Pipeline) -> int:
+    """Tasks that Spark runs at once, which it calls cores. Its master starts no executor that hasn't all of its own."""
+    return pipeline.executors * _slots_each(pipeline)
+
+
+def _slots_each(pipeline: Pipeline) -> int:
+    return math.ceil(pipeline.partitions / pipeline.executors)
 
 
 def jars(installed: Installed) -> list[Path]:
@@ -216,13 +236,20 @@ def _defaults(local: Local) -> Mapping[str, str]:
         "spark.driver.host": LOOPBACK,
         "spark.driver.bindAddress": LOOPBACK,
         "spark.driver.memory": _DRIVER_HEAP,
-        # To rename a file, Hadoop asks a child process for each name whether it is a link: four a batch
-        # with checksums beside the checkpoint, two without, and VFORK takes a third of the default's time.
-        "spark.hadoop.fs.AbstractFileSystem.file.impl": "org.apache.hadoop.fs.local.RawLocalFs",
-        "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -Djdk.lang.Process.launchMechanism=VFORK",
+        # Hadoop's own asks child processes for the rights of each file and whether it is a link, many times an epoch.
+        "spark.hadoop.fs.file.impl": "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem",
+        "spark.sql.streaming.checkpointFileManagerClass": (
+            "org.apache.spark.sql.execution.streaming.FileSystemBasedCheckpointFileManager"
+        ),
+        "spark.driver.extraJavaOptions": "-XX:+UseSerialGC",
         "spark.executor.memory": _EXECUTOR_HEAP,
+        "spark.executor.cores": str(_slots_each(local.pipeline)),
         "spark.executor.extraJavaOptions": "-XX:+UseSerialGC",
-        "spark.cores.max": str(_CORES),
+        "spark.cores.max": str(slots(local.pipeline)),
+        # A task that waits for Cassandra hears of no end, and would keep its slot from the next stream: its executor
+        # goes then, and another one comes.
+        "spark.task.reaper.enabled": "true",
+        "spark.task.reaper.killTimeout": "20s",
         # a page elsewhere in the browser must not be able to stop the consumer or the worker
         "spark.ui.killEnabled": "false",
         "spark.master.ui.decommission.allow.mode": "DENY",

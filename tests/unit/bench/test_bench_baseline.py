@@ -14,7 +14,7 @@ from scripts.bench.baseline import consumer
 from scripts.bench.baseline.consumer import COLUMNS
 from spark_consumer import stream
 from spark_consumer.contract import USER_SCHEMA
-from spark_consumer.names import TableName
+from spark_consumer.names import MICRO_BATCH, TableName
 from spark_consumer.table import create_table
 from tests.unit.consumer.frames import ANN, NOON, frame, messages
 from tests.unit.consumer.local_spark import SETTINGS, spark  # noqa: F401
@@ -29,10 +29,10 @@ def written(frame: MagicMock) -> list[tuple[str, object]]:
 
 def test_it_writes_through_the_same_sink_at_the_same_pace(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, plain = MagicMock(), MagicMock()
-    for name in ("connect_to_kafka", "decoded", "_fresh"):
+    for name in ("connect_to_kafka", "_fresh"):
         monkeypatch.setattr(stream, name, MagicMock())
-    monkeypatch.setattr(stream, "enrich", lambda users: ours)
-    stream.start(MagicMock(), SETTINGS, {0: 0}, {})
+    monkeypatch.setattr(stream, "rows", lambda *_: ours)
+    stream.start(MagicMock(), SETTINGS, MICRO_BATCH, {0: 0}, {})
     consumer.start(cast(DataFrame, plain), TableName(SETTINGS.keyspace, SETTINGS.table), "/somewhere", SETTINGS)
     assert written(plain) == written(ours)
     assert ("trigger", ((), {"processingTime": "0.2 seconds"})) in written(plain)

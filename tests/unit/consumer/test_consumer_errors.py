@@ -10,13 +10,18 @@ from typing import Any, cast
 
 import pytest
 
-from spark_consumer import consumer
+from spark_consumer import consumer, progress
+from spark_consumer import streaming as streaming_module
 from spark_consumer.beside import Beside
+from spark_consumer.decode import MET_REFUSED
 from spark_consumer.errors import NeedsNewProcess, TerminalError, TransientError
+from spark_consumer.liveness import SILENT
+from spark_consumer.names import CONTINUOUS, MICRO_BATCH, Lane
 from spark_consumer.position import Position
+from spark_consumer.progress import Stalled
 from spark_consumer.safety import Safety
 from spark_consumer.settings import ConsumerSettings
-from spark_consumer.streaming import StreamFailed, Streaming
+from spark_consumer.streaming import Again, ChangeLane, StreamFailed, Streaming
 from spark_consumer.unsettled import Batch, Unsettled
 
 
@@ -68,6 +73,7 @@ def test_a_start_gets_further_only_beyond_what_it_reads_again() -> None:
     streaming: Any = Streaming.__new__(Streaming)
     streaming._context = SimpleNamespace(sign=lambda sign: None)
     streaming._before, streaming._first, streaming._query = {0: 9}, None, None
+    streaming._calm_since, streaming._unclear = 0.0, {}
     streaming._safety, streaming._unsettled = Safety(25, {}, {0: 3}, seen=0), Unsettled({0: 3}, 10)
     streaming.position = Position("id", {0: 3}, {0: 3}, {0: 3})
     batches = iter([Batch({0: 3}, {0: 9}), Batch({0: 9}, {0: 10})])
@@ -83,6 +89,8 @@ class Clock:
 
     def __init__(self, most: int = 50) -> None:
         self.now, self.starts, self._most = 1000.0, 0, most
+        self.lanes: list[Lane] = []
+        self.calms: list[float] = []
 
     def is_set(self) -> bool:
         return self.starts >= self._most
@@ -102,8 +110,10 @@ class Start:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, starts: Iterator[Start], clock: Clock) -> None:
-    def start(context: Any, position: Any) -> Any:
+    def start(context: Any, position: Any, lane: Lane, calm: float) -> Any:
         clock.starts += 1
+        clock.lanes.append(lane)
+        clock.calms.append(calm)
         made = next(starts)
         clock.now += made.seconds
         if not made.seconds:
@@ -117,8 +127,12 @@ def run(monkeypatch: pytest.MonkeyPatch, starts: Iterator[Start], clock: Clock) 
     monkeypatch.setattr(consumer, "Streaming", start)
     monkeypatch.setattr(consumer, "_ended", lambda spark: False)
     monkeypatch.setattr(consumer, "time", SimpleNamespace(monotonic=lambda: clock.now))
-    broker = SimpleNamespace(topic=lambda name: SimpleNamespace(name=name, spans={}), position=lambda *_: None)
-    context = SimpleNamespace(broker=broker, settings=SimpleNamespace(topic="t"), spark=None, sign=lambda sign: None)
+    context = SimpleNamespace(
+        broker=SimpleNamespace(topic=lambda name: SimpleNamespace(name=name, spans={}), position=lambda *_: None),
+        settings=SimpleNamespace(topic="t", lane=CONTINUOUS, calm_seconds=60.0),
+        spark=None,
+        sign=lambda sign: None,
+    )
     consumer._stream(cast(Any, context), cast(Any, clock))
 
 
@@ -149,6 +163,88 @@ def test_pauses_begin_anew_once_the_stream_was_steady(monkeypatch: pytest.Monkey
     steady = Start(AWAY, advanced=True, steady=True, seconds=40)
     run(monkeypatch, itertools.chain([Start(AWAY)] * 5, [steady], [Start(AWAY)]), clock)
     assert clock.now - 1000 == (1 + 2 + 4 + 8 + 15) + 40 + 1 + 2
+
+
+def test_a_change_of_lane_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(most=3)
+    changes = [ChangeLane(MICRO_BATCH, "met one"), ChangeLane(CONTINUOUS, "none for a while"), AWAY]
+    run(monkeypatch, (Start(change, seconds=1) for change in changes), clock)
+    assert clock.lanes == [CONTINUOUS, MICRO_BATCH, CONTINUOUS]
+    assert clock.now == 1000 + 3 + 1, "there is a pause after the failure alone"
+
+
+def test_a_new_start_does_not_make_a_lane_that_lasted_a_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(most=4)
+    changes = [ChangeLane(CONTINUOUS, "calm"), Again("a node was restarted"), ChangeLane(MICRO_BATCH, "met one"), AWAY]
+    seconds = iter([1, 600, 5, 1])
+    run(monkeypatch, (Start(change, advanced=True, seconds=next(seconds)) for change in changes), clock)
+    assert clock.calms[-1] == 60
+
+
+def test_a_stream_that_stalls_gets_to_micro_batches_before_spark_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(most=4)
+    longest = progress._FIRST + 10  # to stop it
+    assert longest < SILENT, "or it is ended by force"
+    stalls = [Start(Stalled("no epoch"), seconds=longest)] * 3
+    run(monkeypatch, iter([*stalls, Start(AWAY, advanced=True, seconds=longest)]), clock)
+    assert clock.lanes == [CONTINUOUS] * 3 + [MICRO_BATCH]
+
+
+def test_spark_is_kept_when_a_start_fails_right_after_a_change_of_lane(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(most=3)
+    starts = [Start(ChangeLane(MICRO_BATCH, "met one"), advanced=True, seconds=500), Start(AWAY), Start(AWAY)]
+    run(monkeypatch, iter(starts), clock)
+    assert clock.starts == 3
+
+
+def test_micro_batches_are_tried_when_the_stream_itself_only_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(most=5)
+    run(monkeypatch, itertools.repeat(Start(StreamFailed("the stream failed"), seconds=1)), clock)
+    assert clock.lanes == [CONTINUOUS] * 3 + [MICRO_BATCH] * 2
+    clock = Clock(most=5)
+    run(monkeypatch, itertools.repeat(Start(AWAY, seconds=1)), clock)
+    assert clock.lanes == [CONTINUOUS] * 5
+
+
+def test_a_refused_frame_is_read_off_what_the_stream_failed_with() -> None:
+    plan = f"Filter if (isnull(reasons)) (pinned >= 0) else raise_error(concat({MET_REFUSED}, topic#4, /, partition#5))"
+    change = streaming_module._failed(f"Job aborted\n{plan}\n RuntimeException: {MET_REFUSED}t/1#7\n at")
+    assert isinstance(change, ChangeLane) and change.lane == MICRO_BATCH
+    assert str(change) == "the continuous lane met a refused frame, t/1#7"
+    assert isinstance(streaming_module._failed(f"Job aborted\n{plan}"), StreamFailed)
+
+
+def test_the_lane_that_is_set_comes_back_once_no_refused_frame_will_be_read_again() -> None:
+    streaming: Any = Streaming.__new__(Streaming)
+    streaming._context = SimpleNamespace(settings=SimpleNamespace(lane=CONTINUOUS))
+    streaming._lane, streaming._calm_since, streaming._calm_seconds, streaming._fits = MICRO_BATCH, 1000.0, 60, True
+    streaming._unclear = {0: 8}
+    swept, due = Unsettled({0: 9}, 10), Unsettled({0: 5}, 10, (Batch({0: 5}, {0: 8}, 1),))
+    safe, unsafe = Position("id", {0: 9}, {0: 8}, {0: 9}), Position("id", {0: 9}, {0: 7}, {0: 9})
+    for now, unsettled, position in ((1059.0, swept, safe), (1061.0, due, safe), (1061.0, swept, unsafe)):
+        streaming._unsettled, streaming.position = unsettled, position
+        streaming._check_lane(now)
+    streaming._unsettled, streaming.position, streaming._fits = swept, safe, False
+    streaming._check_lane(1061.0)
+    streaming._fits = True
+    with pytest.raises(ChangeLane) as raised:
+        streaming._check_lane(1061.0)
+    assert raised.value.lane == CONTINUOUS
+
+
+def test_an_epoch_without_frames_is_no_sign_of_progress() -> None:
+    signs: list[bytes] = []
+    streaming: Any = Streaming.__new__(Streaming)
+    streaming._context = SimpleNamespace(sign=signs.append)
+    streaming._before, streaming._first, streaming._query, streaming._committing = {0: 0}, None, None, False
+    streaming._safety, streaming._unsettled = Safety(25, {}, {0: 3}, seen=0), Unsettled({0: 3}, 10)
+    streaming.position = Position("id", {0: 3}, {0: 3}, {0: 3})
+    batches = iter([Batch({0: 3}, {0: 3}), Batch({0: 3}, {0: 4})])
+    streaming._ended = SimpleNamespace(ended=lambda _: [next(batches)])
+    streaming._take_batches()
+    assert not signs and streaming._committing
+    streaming._take_batches()
+    assert signs == [b"c"]
 
 
 def test_a_process_that_can_not_go_on_is_left_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

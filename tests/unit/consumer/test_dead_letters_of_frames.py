@@ -23,6 +23,7 @@ def test_a_dead_letter_holds_the_bytes_as_they_came(spark: SparkSession) -> None
     assert all(row.value[:5] == struct.pack(">bI", 0, 12) for row in out)
     letters: list[Any] = [fastavro.schemaless_reader(io.BytesIO(row.value[5:]), schema, None) for row in out]
     assert [bytes(row.key) for row in out] == [b"users/2#0", b"users/2#1", b"users/2#2", b"users/2#3"]
+    assert [row.unknown for row in out] == [False, False, True, True]
     assert letters[0] == {
         "id": "users/2#0",
         "stage": "consumer",

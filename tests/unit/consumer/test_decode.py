@@ -8,8 +8,11 @@ import pytest
 from pyspark.sql import Row, SparkSession
 
 from spark_consumer import decode as decoding
+from spark_consumer import stream
 from spark_consumer.contract import USER_SCHEMA
+from spark_consumer.dead_letters import dead_letters
 from spark_consumer.decode import MAX_FRAME_BYTES, decode, why_unreadable
+from spark_consumer.names import CONTINUOUS, MICRO_BATCH, Lane
 from spark_consumer.streaming import warn_if_unreadable
 from tests.unit.consumer.frames import ANN, NOON, frame, messages, with_fields
 from tests.unit.consumer.local_spark import spark  # noqa: F401
@@ -230,16 +233,34 @@ def test_the_next_batch_runs_the_code_that_is_compiled_already(spark: SparkSessi
     assert compilations.getCount() == before
 
 
+def test_the_continuous_lane_fails_at_a_frame_that_is_refused(spark: SparkSession) -> None:  # noqa: F811
+    assert stream.rows(messages(spark, [GOOD]), CONTINUOUS, WRITERS).count() == 1
+    with pytest.raises(Exception, match=f"{decoding.MET_REFUSED}users/0#1"):
+        stream.rows(messages(spark, [GOOD, b"junk"]), CONTINUOUS, WRITERS).collect()
+
+
+@pytest.mark.parametrize("lane", [CONTINUOUS, MICRO_BATCH])
+def test_each_frame_is_decoded_once_in_each_lane(spark: SparkSession, lane: Lane) -> None:  # noqa: F811
+    plan = stream.rows(messages(spark, [GOOD]), lane, WRITERS)._jdf.queryExecution().executedPlan().toString()
+    assert plan.count("from_avro(") + plan.count("avrodatatocatalyst(") == 1
+
+
+def test_each_frame_is_decoded_once_in_a_sweep(spark: SparkSession) -> None:  # noqa: F811
+    refused = decode(messages(spark, [GOOD]), WRITERS, USER_SCHEMA).where(decoding.REFUSED)
+    plan = dead_letters(refused, 12)._jdf.queryExecution().executedPlan().toString()
+    assert plan.count("from_avro(") + plan.count("avrodatatocatalyst(") == 1
+
+
 def test_a_stream_counts_what_it_refuses_in_each_batch(spark: SparkSession, tmp_path: Path) -> None:  # noqa: F811
     values = [b"junk", frame(ANN), None, frame(ANN, schema_id=9)]
     frames = messages(spark, values)
     frames.coalesce(1).write.parquet(str(tmp_path / "frames"))
-    stream = spark.readStream.schema(frames.schema).parquet(str(tmp_path / "frames"))
-    users = decoding.decoded(stream, WRITERS, USER_SCHEMA, "seen").where("reasons IS NULL").select("user.id")
+    read = spark.readStream.schema(frames.schema).parquet(str(tmp_path / "frames"))
+    users = stream.rows(read, MICRO_BATCH, WRITERS)
     query = users.writeStream.format("noop").option("checkpointLocation", str(tmp_path / "checkpoint")).start()
     try:
         query.processAllAvailable()
         progress = query.recentProgress[0]
     finally:
         query.stop()
-    assert progress["observedMetrics"]["seen"] == {"frames": 4, "refused": 3, "unknown": 1}
+    assert progress["observedMetrics"][stream.SEEN] == {"frames": 4, "refused": 3}

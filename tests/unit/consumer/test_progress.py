@@ -1,10 +1,12 @@
-"""The batches of a stream, by what Spark tells of its progress."""
+"""The batches of a stream, by what Spark tells of its progress, and its epochs, by what its logs hold."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from spark_consumer.progress import Batches
+from spark_consumer import progress as module
+from spark_consumer.progress import Batches, Epoch, Epochs, Stalled
 from spark_consumer.unsettled import Batch
 
 Progress = dict[str, Any]
@@ -17,7 +19,7 @@ def progress(number: int, start: int | None, end: int, **seen: int) -> Progress:
             {"startOffset": None if start is None else {"users": {"0": start}}, "endOffset": {"users": {"0": end}}}
         ],
         "durationMs": {"triggerExecution": 100, "addBatch": 80},
-        "observedMetrics": {"frames": {"frames": end, "refused": 0, "unknown": 0} | seen},
+        "observedMetrics": {"frames": {"frames": end, "refused": 0} | seen},
     }
 
 
@@ -50,7 +52,7 @@ class Stream:
 def test_each_batch_is_told_of_once_and_begins_where_the_stream_did() -> None:
     stream, batches = Stream(), Batches("users", {0: 3})
     assert batches.ended(stream) == []
-    assert batches.ended(stream.has(progress(0, None, 5, refused=2, unknown=1))) == [Batch({0: 3}, {0: 5}, 2, 1)]
+    assert batches.ended(stream.has(progress(0, None, 5, refused=2))) == [Batch({0: 3}, {0: 5}, 2)]
     assert batches.ended(stream) == []
     assert batches.ended(stream.has(idle(1))) == []
     assert batches.ended(stream.has(progress(1, 5, 8))) == [Batch({0: 5}, {0: 8})]
@@ -82,3 +84,46 @@ def test_all_recent_progress_is_asked_for_only_when_some_was_passed_over() -> No
 def test_a_batch_that_was_not_counted_is_one_with_refused_frames() -> None:
     uncounted = {**progress(0, None, 5), "observedMetrics": {}}
     assert Batches("users", {0: 0}).ended(Stream().has(uncounted))[0].refused
+
+
+QUERY: Any = None
+
+
+def test_epochs_between_two_looks_are_one_batch(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "spark_consumer.progress")
+    committed = iter(
+        [None, Epoch(2, {0: 5, 1: 3}), Epoch(2, {0: 5, 1: 3}), Epoch(4, {0: 5, 1: 3}), Epoch(9, {0: 8, 1: 3})]
+    )
+    epochs = Epochs({0: 3, 1: 3}, lambda query: next(committed))
+    assert epochs.ended(QUERY) == []
+    assert epochs.ended(QUERY) == [Batch({0: 3, 1: 3}, {0: 5, 1: 3})]
+    assert epochs.ended(QUERY) == []
+    assert epochs.ended(QUERY) == [Batch({0: 5, 1: 3}, {0: 5, 1: 3})], "an idle one is a sign of life"
+    assert epochs.ended(QUERY) == [Batch({0: 5, 1: 3}, {0: 8, 1: 3})]
+    assert [record.getMessage().partition(",")[0] for record in caplog.records] == [
+        "epoch 2: 2 frames",
+        "epoch 9: 3 frames",
+    ]
+
+
+def test_a_stream_without_epochs_is_stalled_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now))
+    committed: list[Epoch | None] = [None]
+    epochs = Epochs({0: 3}, lambda query: committed[-1])
+    now += 39
+    epochs.check()
+    now += 2
+    with pytest.raises(Stalled, match="for 40 s"):
+        epochs.check()
+    epochs.excuse()
+    now += 39
+    epochs.check()
+    committed.append(Epoch(0, {0: 3}))
+    epochs.ended(QUERY)
+    now += 29
+    epochs.ended(QUERY)
+    epochs.check()
+    now += 2
+    with pytest.raises(Stalled, match="for 30 s"):
+        epochs.check()

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from spark_consumer.unsettled import Batch, Unobserved, Unsettled
 
 
-def batch(start: int, end: int, refused: int = 0, unknown: int = 0) -> Batch:
-    return Batch({0: start}, {0: end}, refused, unknown)
+def batch(start: int, end: int, refused: int = 0) -> Batch:
+    return Batch({0: start}, {0: end}, refused)
 
 
 MOST = 100
@@ -26,8 +26,8 @@ def test_good_frames_need_no_sweep() -> None:
 
 
 def test_a_batch_with_refused_frames_is_due_and_what_follows_waits() -> None:
-    state = after(batch(0, 5), batch(5, 9, 2, 1), batch(9, 12))
-    assert (state.swept, state.due) == ({0: 5}, batch(5, 12, 2, 1))
+    state = after(batch(0, 5), batch(5, 9, 2), batch(9, 12))
+    assert (state.swept, state.due) == ({0: 5}, batch(5, 12, 2))
     assert state.sweeping().settled() == Unsettled({0: 12}, MOST)
 
 

@@ -35,6 +35,7 @@ def orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
         keyspace="shop",
         table="orders",
         partitions=1,
+        lane="micro-batch",
         tree=tmp_path / "tree",
     )
     ignored = shutil.ignore_patterns("__pycache__", "*.png")

@@ -38,8 +38,30 @@ def test_the_consumer_is_told_its_pipeline(local: Local) -> None:
         "CONSUMER_GROUP": USERS.consumer_group,
         "CONSUMER_KEYSPACE": USERS.keyspace,
         "CONSUMER_TABLE": USERS.table,
+        "CONSUMER_LANE": USERS.lane,
     }
     assert environment.items() >= told.items()
+
+
+@pytest.mark.parametrize(
+    ("partitions", "executors", "cores"),
+    [(1, 1, (1, 1)), (2, 1, (2, 2)), (4, 1, (4, 4)), (4, 2, (2, 4)), (5, 2, (3, 6))],
+)
+def test_every_partition_has_a_slot(local: Local, partitions: int, executors: int, cores: tuple[int, int]) -> None:
+    pipeline = replace(local.pipeline, partitions=partitions, executors=executors)
+    made = spark.configure(replace(local, pipeline=pipeline))
+    defaults = next(text for file, text in made.files.items() if file.name == "spark-defaults.conf").decode()
+    assert f"spark.executor.cores {cores[0]}\n" in defaults
+    assert f"spark.cores.max {cores[1]}\n" in defaults
+    worker = made.launches["spark-worker"].command
+    assert worker[worker.index("--cores") + 1] == str(cores[1])
+
+
+def test_the_consumer_starts_again_with_other_executors_for_as_many_slots(local: Local) -> None:
+    one, two = (replace(local, pipeline=replace(local.pipeline, partitions=4, executors=n)) for n in (1, 2))
+    launch = spark.configure(one).launches["consumer"]
+    assert launch == spark.configure(one).launches["consumer"]
+    assert launch != spark.configure(two).launches["consumer"]
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])

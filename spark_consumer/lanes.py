@@ -1,0 +1,40 @@
+"""In which lane the stream goes, after what has happened in the one before."""
+
+from dataclasses import dataclass, replace
+
+from spark_consumer.names import CONTINUOUS, MICRO_BATCH, Lane
+
+_IN_VAIN = 3  # failures in a row of a continuous stream that got no further, after which micro-batches are tried
+_MOST = 16.0  # times as long as set, for the calm
+
+
+@dataclass(frozen=True)
+class Course:
+    """What is set, and where it stands.
+
+    calm_seconds: set for how long a stream goes in micro-batches after the last frame that was refused, where the
+    continuous lane is wanted. calm: for how long it really does, since a change costs a start. in_vain: failures.
+    """
+
+    lane: Lane
+    calm_seconds: float
+    calm: float
+    in_vain: int = 0
+
+    def changed(self, lane: Lane, lasted: float) -> "Course":
+        """After a change. lasted: seconds that the stream went in the lane before.
+
+        One that does not last as long as the calm before it has twice the calm after it.
+        """
+        if lane == CONTINUOUS:
+            return replace(self, lane=lane, in_vain=0)
+        calm = min(2 * self.calm, _MOST * self.calm_seconds) if lasted < self.calm else self.calm_seconds
+        return replace(self, lane=lane, calm=calm, in_vain=0)
+
+    def failed(self, *, advanced: bool) -> "Course":
+        """After a failure of the stream itself. advanced: it got further than those before."""
+        if advanced or self.lane != CONTINUOUS:
+            return replace(self, in_vain=0)
+        if self.in_vain + 1 < _IN_VAIN:
+            return replace(self, in_vain=self.in_vain + 1)
+        return self.changed(MICRO_BATCH, 0.0)
