@@ -60,8 +60,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 @pytest.fixture(scope="session")
 def stack() -> Iterator[LocalStack]:
     """A running stack whose embedded source breaks a twentieth of the users, torn down to the last process."""
-    from tests.engines.conftest import placed  # the unit tests need nothing of it
+    from tests.engines.conftest import CALM, placed  # the unit tests need nothing of it
 
     with placed() as made:
+        made.environment["CONSUMER_CALM_SECONDS"] = f"{CALM}"  # a minute for users
         made.run("--seed", "first", "--pages", "4", "--page-size", "250", "--invalid-share", "0.05")
         yield made

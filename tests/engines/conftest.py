@@ -27,6 +27,7 @@ from scripts.stack.settings import Settings
 Found = TypeVar("Found")
 Answer = TypeVar("Answer")
 
+CALM = 2.0  # seconds that the stream of the tests' stack goes in micro-batches after a refused frame
 # Below those that the kernel gives to outgoing connections, which could take one before its engine starts.
 _FREE = range(20_000, 32_000)
 

@@ -100,13 +100,19 @@ def history(chance: random.Random, now: dt.datetime) -> History:
     return History(records, [chance.random() < 0.3 for _ in records], waves)
 
 
-def send(stack: LocalStack, frames: Sequence[tuple[uuid.UUID, bytes]]) -> None:
-    """Publish frames under their keys, in this order, and wait until the consumer has finished them."""
+def send(stack: LocalStack, frames: Sequence[tuple[uuid.UUID, bytes]], partition: int | None = None) -> list[int]:
+    """Publish frames under their keys, in this order, and wait until the consumer has finished them; their offsets.
+
+    partition: of all of them; of each the one that its key says, without.
+    """
     producer = KafkaProducer(bootstrap_servers=kafka.address(stack.settings))
-    sent = [producer.send(USERS.topic, key=str(key).encode(), value=value) for key, value in frames]
+    sent = [
+        producer.send(USERS.topic, key=str(key).encode(), value=value, partition=partition) for key, value in frames
+    ]
     producer.close(timeout=30)
     assert all(one.succeeded() for one in sent)
-    until(lambda: consumer.lag(stack.settings, USERS) == 0, 60, "a consumer that has finished the frames")
+    until(lambda: consumer.unfinished(stack.settings, USERS) == 0, 60, "a consumer that has finished the frames")
+    return [one.value.offset for one in sent]
 
 
 def rows(session: Session, keys: Sequence[uuid.UUID]) -> list[dict[str, Any]]:
