@@ -100,6 +100,7 @@ class Campaign:
         time.sleep(self.chance.uniform(*_CALM))
         moment = time.time() - self._begun
         pause, keys, pages, struck = self.chance.uniform(*STOPPED), set[int](), list[float](), 0.0
+        lane = self.watch.lane()
         for kind in kinds:
             keys |= set(at_risk(len(self.publisher.sent.firsts)))
             pages.append(time.time())
@@ -110,7 +111,7 @@ class Campaign:
             mark = self.watch.mark(healing, HEAL)
             healed = self.watch.heal(mark, healing + HEAL - time.time())
         finally:  # told whatever comes of it
-            told_of = Kill(tuple(map(str, kinds)), moment, time.time() - healing, not healed)
+            told_of = Kill(tuple(map(str, kinds)), moment, time.time() - healing, not healed, lane=lane)
             place = self._note(told_of)
             self._due.append((place, range(self._keys, complete), struck))
             self._keys = complete

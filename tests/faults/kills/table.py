@@ -1,5 +1,6 @@
 """What happened, kill by kill and kind by kind: in words and as JSON."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ class Kill:
     """kinds: what was struck, one after the other, or AT_THE_END. moment: seconds since the load began.
 
     heal: seconds until the flow flowed. hung: it did not heal by itself; heal is then how long it was waited for.
-    counts: wrong -> records.
+    counts: wrong -> records. lane: that the stream was in.
     """
 
     kinds: Sequence[str]
@@ -23,6 +24,7 @@ class Kill:
     hung: bool
     compared: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
+    lane: str = ""
 
     @property
     def right(self) -> bool:
@@ -32,7 +34,8 @@ class Kill:
         wrong = ", ".join(f"{count} {name}" for name, count in self.counts.items() if count) or "nothing wrong"
         compared = f", {self.compared:,} compared, {wrong}" if self.compared else ""
         healed = f"HUNG for {self.heal:.0f} s" if self.hung else f"healed in {self.heal:.1f} s"
-        return f"{self.moment:6.0f} s  {' + '.join(self.kinds)}: {healed}{compared}"
+        lane = f" ({self.lane})" if self.lane else ""
+        return f"{self.moment:6.0f} s  {' + '.join(self.kinds)}{lane}: {healed}{compared}"
 
 
 def render(kills: Sequence[Kill], about: str) -> str:
@@ -40,6 +43,8 @@ def render(kills: Sequence[Kill], about: str) -> str:
 
     What was struck together counts in the line of each.
     """
+    lanes = Counter(kill.lane for kill in kills if kill.lane)
+    about += "".join(f" Kills of a stream in the lane {lane}: {times}." for lane, times in sorted(lanes.items()))
     columns = ("kind", "times", *WRONGS, "hung", "longest heal, s")
     kinds = sorted({kind for kill in kills for kind in kill.kinds}, key=lambda kind: (kind in AT_THE_END, kind))
     lines = [_line(kind, [kill for kill in kills if kind in kill.kinds]) for kind in kinds]

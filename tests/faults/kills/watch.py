@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+import re
 import signal
 import threading
 import time
@@ -25,6 +26,7 @@ _PAGES = 2  # that the flow has to publish after a kill
 _LINES = 12  # of the consumer's log
 _LOG_END = 4 * 1024 * 1024  # bytes of it that are searched
 _ENDED = ("was ended by", "it is started again in")  # what the consumer says when its stream has ended
+_LANE = re.compile(r": started in the lane (\S+) at ")
 _JOIN = 30.0  # seconds for a look that is under way: two answers, and each may be asked for again
 
 
@@ -130,6 +132,10 @@ class Watch:
             assert time.monotonic() < deadline, f"{counted} {what} after {seconds:.0f} s:\n{self.explain()}"
             time.sleep(0.2)
 
+    def lane(self) -> str:
+        """The lane that the stream was last started in, by the consumer's log."""
+        return lane_of(ending(self._stack.settings.logs / "consumer.log", _LOG_END))
+
     def explain(self) -> str:
         """Lag by partition, the engines' states, who was started again, and what the consumer's log says."""
         settings = self._stack.settings
@@ -169,6 +175,10 @@ class Watch:
 def ends_of(log: str) -> list[str]:
     """The lines of the consumer's log that tell of an end of its stream."""
     return [line for line in log.splitlines() if any(words in line for words in _ENDED)]
+
+
+def lane_of(log: str) -> str:
+    return next(reversed(_LANE.findall(log)), "")
 
 
 def by_hand(stack: LocalStack, mark: Mark, sample: Sample | None) -> list[str]:

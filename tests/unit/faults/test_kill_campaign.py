@@ -23,7 +23,7 @@ from tests.faults.kills.flow import Receipt
 from tests.faults.kills.processes import Kind
 from tests.faults.kills.publisher import Publisher
 from tests.faults.kills.versions import Content
-from tests.faults.kills.watch import Mark, Sample, Watch, ends_of
+from tests.faults.kills.watch import Mark, Sample, Watch, ends_of, lane_of
 
 NOWHERE = "127.0.0.1:1"
 
@@ -64,6 +64,12 @@ def test_what_stands_is_named() -> None:
 def test_ends_of_the_stream_are_found_in_the_log() -> None:
     lines = ["the stream was ended by SIGABRT; it is started again in 1 s", "batch 1: 2 frames", "it ended"]
     assert ends_of("\n".join(lines)) == lines[:1]
+
+
+def test_the_lane_is_that_of_the_last_start() -> None:
+    starts = [f"2026-03-01 INFO streaming: started in the lane {lane} at {{0: 5}}" for lane in ("slow", "fast")]
+    assert lane_of("\n".join([*starts, "batch 1: 2 frames"])) == "fast"
+    assert lane_of("batch 1: 2 frames") == ""
 
 
 def test_a_look_without_end_fails_the_campaign_and_hides_no_other_failure(
@@ -120,7 +126,7 @@ def test_a_kill_after_which_kafka_is_not_seen_is_told_and_due(monkeypatch: pytes
     def mark(*_: float) -> Mark:
         raise AssertionError("no look")
 
-    made, said = _campaign(monkeypatch, tmp_path, SimpleNamespace(mark=mark))
+    made, said = _campaign(monkeypatch, tmp_path, SimpleNamespace(lane=lambda: "", mark=mark))
     with pytest.raises(AssertionError, match="no look"):
         made.kill([Kind("kafka", stop=False)])
     assert made._keys == 3
@@ -133,7 +139,7 @@ def test_a_kill_after_which_kafka_is_not_seen_is_told_and_due(monkeypatch: pytes
 def test_what_was_sent_last_before_each_strike_is_compared_at_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    watch = SimpleNamespace(mark=lambda *_: Mark({}, 0), heal=lambda *_: True)
+    watch = SimpleNamespace(lane=lambda: "fast", mark=lambda *_: Mark({}, 0), heal=lambda *_: True)
     made, _ = _campaign(monkeypatch, tmp_path, watch, each=True)
     sent: Any = made.publisher.sent
     sent.firsts += range(10_000)
@@ -163,6 +169,7 @@ def test_a_kill_that_hangs_says_what_stood_and_fails_at_the_end(
 ) -> None:
     healed = iter([False, True])
     watch = SimpleNamespace(
+        lane=lambda: "",
         mark=lambda *_: Mark({0: 10}, 0),
         heal=lambda *_: next(healed),
         latest=sample(9, 9, 2),
