@@ -140,12 +140,25 @@ def create_topics(settings: Settings, topics: Mapping[str, Topic]) -> None:
     Raises TerminalError for a topic that has more partitions than it should: Kafka can't take any away.
     """
     from confluent_kafka import KafkaError, KafkaException
-    from confluent_kafka.admin import ConfigResource, NewPartitions, NewTopic  # type: ignore[attr-defined]
+    from confluent_kafka.admin import (  # type: ignore[attr-defined]
+        AlterConfigOpType,
+        ConfigEntry,
+        ConfigResource,
+        NewPartitions,
+        NewTopic,
+    )
 
     admin = _admin(settings)
     new = [NewTopic(name, topic.partitions, 1, config=dict(topic.configuration)) for name, topic in topics.items()]
     resources = [
-        ConfigResource(ConfigResource.Type.TOPIC, name, set_config=dict(topic.configuration))
+        ConfigResource(
+            ConfigResource.Type.TOPIC,
+            name,
+            incremental_configs=[
+                ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
+                for key, value in topic.configuration.items()
+            ],
+        )
         for name, topic in topics.items()
         if topic.configuration
     ]
@@ -158,7 +171,7 @@ def create_topics(settings: Settings, topics: Mapping[str, Topic]) -> None:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise
                 older.append(name)
-        for future in admin.alter_configs(resources).values() if resources else ():
+        for future in admin.incremental_alter_configs(resources).values() if resources else ():
             future.result()
         there = admin.list_topics(timeout=20).topics if older else {}
         partitions = {name: len(there[name].partitions) for name in older if name in there}
