@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from spark_consumer.beside import Beside
 from spark_consumer.broker import Broker
-from spark_consumer.errors import NeedsNewProcess, TransientError, told
+from spark_consumer.errors import ConsumerError, NeedsNewProcess, TransientError, told
 from spark_consumer.lanes import Course
 from spark_consumer.liveness import pause
 from spark_consumer.names import subject
@@ -19,10 +19,10 @@ from spark_consumer.progress import Stalled
 from spark_consumer.registry import WriterSchemas
 from spark_consumer.session import create_spark_connection, spark_errors
 from spark_consumer.settings import ConsumerSettings
-from spark_consumer.streaming import Again, ChangeLane, Context, Sign, StreamFailed, Streaming
+from spark_consumer.streaming import NEW_SCHEMA, Again, ChangeLane, Context, Sign, StreamFailed, Streaming
 
 _log = logging.getLogger(__name__)
-_IN_VAIN = 180  # seconds of starts of which none got any further, after which Spark itself is to be started again
+_PATIENCE = 180  # seconds of starts of which none got any further, after which Spark itself is to be started again
 
 
 def run(settings: ConsumerSettings, stop: threading.Event, sign: Sign) -> None:
@@ -53,6 +53,7 @@ def _stream(context: Context, stop: threading.Event) -> None:
                 topic = context.broker.topic(settings.topic)
                 position = context.broker.position(topic.name, topic.spans)
             streaming = Streaming(context, position, course.lane, course.calm)
+            context.sign(b"a")  # what a start takes does not count for the first commit after it
             streaming.watch(stop)
         except (Again, ChangeLane, TransientError) as error:
             now = time.monotonic()
@@ -61,6 +62,8 @@ def _stream(context: Context, stop: threading.Event) -> None:
                 well = now
                 failures = 0 if streaming.steady else failures
             before, wait = course.lane, 0.0
+            if isinstance(error, ChangeLane) and error.unknown_schema and streaming and _learned(streaming):
+                error = Again(NEW_SCHEMA)
             if isinstance(error, ChangeLane):
                 course = course.changed(error.lane, now - in_lane)
                 _log.info("%s: the stream goes on in the lane %s", error, course.lane)
@@ -72,7 +75,9 @@ def _stream(context: Context, stop: threading.Event) -> None:
                     raise TransientError(f"{error}; its driver has ended") from error
                 if isinstance(error, NeedsNewProcess):
                     raise
-                if now > well + _IN_VAIN:
+                if course.lane != before:
+                    well = now
+                if now > well + _PATIENCE and not course.in_vain:  # the other lane is tried before Spark is blamed
                     raise TransientError(f"{error}; Spark itself is started again") from error
                 how = "from where it is safe" if course.lane == before else f"in the lane {course.lane}"
                 wait = pause(failures)
@@ -82,6 +87,15 @@ def _stream(context: Context, stop: threading.Event) -> None:
             stop.wait(wait)
         if streaming is not None:
             position = streaming.position
+
+
+def _learned(streaming: Streaming) -> bool:
+    """Whether the stream can read more when it is started again; without an answer it can't."""
+    try:
+        return streaming.learn()
+    except ConsumerError as error:
+        _log.warning("new schemas are not known yet: %s", told(error))
+        return False
 
 
 def _ended(spark: SparkSession) -> bool:

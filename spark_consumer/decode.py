@@ -40,9 +40,10 @@ MET_REFUSED = "met a refused frame, "
 USERS_OR_FAIL = f"""IF(
     reasons IS NULL,
     pinned >= 0,
-    CAST(raise_error(concat('{MET_REFUSED}', topic, '/', partition, '#', offset)) AS BOOLEAN)
+    CAST(raise_error(concat('{MET_REFUSED}', topic, '/', partition, '#', offset, ' ', reasons[0])) AS BOOLEAN)
 )"""
-"""As `USERS`, but whatever evaluates it fails at the first frame that is refused, with `MET_REFUSED` in its error"""
+"""As `USERS`, but whatever evaluates it fails at the first frame that is refused, with `MET_REFUSED` in its error, the
+frame's place and the first of its reasons"""
 
 _UUID_OK = (
     "length(user.id) = 36 AND "

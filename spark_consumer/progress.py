@@ -106,7 +106,8 @@ class Epochs:
         read = frames(self._last.end, epoch.end)
         batch = Batch(self._last.end, epoch.end)
         if read:
-            _log.info("epoch %d: %d frames, %.0f/s", epoch.number, read, read / max(now - self._at, 0.001))
+            took = now - self._at
+            _log.info("epoch %d: %d frames, %.0f/s, in %.2f s", epoch.number, read, read / max(took, 0.001), took)
         self._last, self._at = epoch, now
         return [batch]
 

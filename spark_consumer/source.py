@@ -4,12 +4,27 @@ import json
 
 from pyspark.sql import DataFrame, SparkSession
 
+from spark_consumer.names import CONTINUOUS, MICRO_BATCH, Lane
 from spark_consumer.position import Offsets
 from spark_consumer.settings import ConsumerSettings, load_settings
 
+# In the continuous lane Spark asks for the topic's ends with every epoch, in a thread that a few failures would end
+# without a word, and whose stop waits for the answer.
+_OPTIONS: dict[Lane, dict[str, int]] = {
+    MICRO_BATCH: {},
+    CONTINUOUS: {
+        "kafka.default.api.timeout.ms": 5_000,
+        "kafka.request.timeout.ms": 5_000,
+        "fetchOffset.numRetries": 1_000_000,
+    },
+}
+
 
 def connect_to_kafka(
-    spark: SparkSession, settings: ConsumerSettings | None = None, offsets: Offsets | None = None
+    spark: SparkSession,
+    settings: ConsumerSettings | None = None,
+    offsets: Offsets | None = None,
+    lane: Lane = MICRO_BATCH,
 ) -> DataFrame:
     """The stream of Kafka messages: key, value, topic, partition, offset, timestamp, timestampType.
 
@@ -27,11 +42,7 @@ def connect_to_kafka(
         # A fetch that waits for more than there is holds back the next question on its connection; half a second of
         # it, Kafka's default, took a third of a small batch.
         .option("kafka.fetch.max.wait.ms", 10)
-        # In the continuous lane Spark asks for the topic's ends with every epoch, in a thread that a few failures would
-        # end without a word, and whose stop waits for the answer.
-        .option("kafka.default.api.timeout.ms", 5_000)
-        .option("kafka.request.timeout.ms", 5_000)
-        .option("fetchOffset.numRetries", 1_000_000)
         .option("maxOffsetsPerTrigger", settings.max_offsets_per_trigger)
+        .options(**_OPTIONS[lane])
         .load()
     )

@@ -42,7 +42,7 @@ def start(
     """
     table = TableName(settings.keyspace, settings.table)
     writer = (
-        rows(connect_to_kafka(spark, settings, offsets), lane, writers)
+        rows(connect_to_kafka(spark, settings, offsets, lane), lane, writers)
         .writeStream.queryName(settings.group)
         .format(_CASSANDRA)
         .options(keyspace=table.keyspace, table=table.table, writetime="write_micros")

@@ -41,7 +41,9 @@ _KEEP_ANYWAY = 3600.0  # seconds until one that doesn't move is kept again, sinc
 _AGAIN = 5.0  # seconds until a sweep or a keeping that failed is tried again
 _LAST = 3.0  # seconds for a sweep that is under way when the stream ends
 
-_MET_REFUSED = re.compile(MET_REFUSED + r"\S+/\d+#\d+")  # failures quote the plan as well, where a comma follows
+_MET_REFUSED = re.compile(MET_REFUSED + r"\S+/\d+#\d+ (\S+)")  # failures quote the plan as well, where a comma follows
+
+NEW_SCHEMA = "a schema was registered since"
 
 Sign = Callable[[bytes], None]
 
@@ -67,11 +69,14 @@ class Again(Exception):
 
 
 class ChangeLane(Exception):
-    """Raised when the stream is to go on in the other lane. Its text says why."""
+    """Raised when the stream is to go on in the other lane. Its text says why.
 
-    def __init__(self, lane: Lane, why: str) -> None:
+    unknown_schema: it is for the want of a frame's schema, which may be registered by now.
+    """
+
+    def __init__(self, lane: Lane, why: str, *, unknown_schema: bool = False) -> None:
         super().__init__(why)
-        self.lane = lane
+        self.lane, self.unknown_schema = lane, unknown_schema
 
 
 class StreamFailed(TransientError):
@@ -157,6 +162,11 @@ class Streaming:
         finally:
             self._end()
 
+    def learn(self) -> bool:
+        """Whether schemas were registered that this start doesn't know. Raises ConsumerError for a registry's fault."""
+        self._context.writers.refresh()
+        return dict(self._context.writers()) != self._writers
+
     @property
     def advanced(self) -> bool:
         """Whether it got further than those before it, or found that all is read."""
@@ -202,7 +212,8 @@ class Streaming:
             self._committing = True
             self._safety = self._safety.written(now, batch.end)
             if batch.refused:
-                self._calm_since, self._unclear = now, dict(batch.end)
+                self._calm_since = now
+                self._unclear = {p: max(end, self._unclear.get(p, 0)) for p, end in batch.end.items()}
             try:
                 self._unsettled = self._unsettled.with_batch(batch)
             except Unobserved as error:
@@ -274,9 +285,8 @@ class Streaming:
         context = self._context
 
         def learn() -> None:
-            context.writers.refresh()
-            if dict(context.writers()) != self._writers:
-                raise Again("a schema was registered since")
+            if self.learn():
+                raise Again(NEW_SCHEMA)
 
         with spark_errors():
             sweep(context.spark, context.settings, batch, self._writers, sent, learn)
@@ -341,7 +351,8 @@ class Streaming:
 def _failed(why: str) -> Exception:
     """What to raise when the stream has ended by itself."""
     if met := _MET_REFUSED.search(why):
-        return ChangeLane(MICRO_BATCH, f"the continuous lane {met.group()}")
+        why = f"the continuous lane {met.group()}"
+        return ChangeLane(MICRO_BATCH, why, unknown_schema=met.group(1).startswith("unknown_schema:"))
     return StreamFailed(f"the stream failed: {first_line(why)}")
 
 

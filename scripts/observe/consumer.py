@@ -20,7 +20,8 @@ NAME = "consumer"  # as an engine
 _LOG_END = 64 * 1024  # bytes of its log that are read
 _PAUSE = 0.5  # seconds from one look to the next
 _BATCH = re.compile(
-    r"^(\S+ \S+),(\d+) \w+ \S+: (?:batch|epoch) (\d+): (\d+) frames, \d+/s(?:, times in ms (\{.*\}))?$", re.MULTILINE
+    r"^(\S+ \S+),(\d+) \w+ \S+: (?:batch|epoch) (\d+): (\d+) frames, \d+/s, (?:times in ms (\{.*\})|in ([\d.]+) s)$",
+    re.MULTILINE,
 )  # see spark_consumer.progress
 
 Positions = Mapping[int, Position]  # by partition of the topic that it reads
@@ -28,7 +29,7 @@ Positions = Mapping[int, Position]  # by partition of the topic that it reads
 
 @dataclass(frozen=True)
 class Batch:
-    """number: of the stream. ended: UTC. seconds: that it took; 0 for an epoch, which ends when it is set to."""
+    """number: of the stream. ended: UTC. seconds: that it took, or since the epoch before."""
 
     number: int
     frames: int
@@ -127,10 +128,10 @@ def committed(found: Positions) -> int:
 
 def last_batch(log: str) -> Batch | None:
     """The last batch that the end of the consumer's log tells of, None when it tells of none."""
-    for at, fraction, number, frames, times in reversed(_BATCH.findall(log)):
+    for at, fraction, number, frames, times, seconds in reversed(_BATCH.findall(log)):
         try:
             ended = datetime.strptime(at, "%Y-%m-%d %H:%M:%S").astimezone(UTC)  # logging writes local time
-            took = float(json.loads(times or "{}").get("triggerExecution", 0)) / 1000
+            took = float(seconds or json.loads(times).get("triggerExecution", 0) / 1000)
         except (ValueError, TypeError, AttributeError, RecursionError, OverflowError):
             continue
         return Batch(int(number), int(frames), ended + timedelta(milliseconds=int(fraction)), took)

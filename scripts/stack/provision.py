@@ -10,10 +10,12 @@ from spark_consumer.names import subject
 def provision(stack: Stack, pipeline: Pipeline) -> None:
     """Register first schemas, create topics, keyspace and table; what is there already stays as it is.
 
-    Later schemas come with the version of the flow that needs them.
+    Later schemas come with the version of the flow that needs them. Raises TerminalError for what can't be had, before
+    anything is changed.
     """
     from spark_consumer.table import create_keyspace, create_table  # with Cassandra's driver
 
+    kafka.check_partitions(stack.settings, pipeline)
     subjects = schema_registry.subjects(stack.settings)
     for name, topic in pipeline.topics.items():
         if subject(name) not in subjects:

@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from nifi_flows.errors import TerminalError
-from nifi_flows.pipeline import Topic
+from nifi_flows.pipeline import USERS, Topic
 from scripts.stack.engines import kafka
 from tests.engines.conftest import LocalStack
 
@@ -24,8 +24,11 @@ def test_a_topic_gets_partitions_that_it_lacks_and_loses_none(stack: LocalStack)
         for count in (1, 3, 3):
             kafka.create_topics(stack.settings, {name: replace(topic, partitions=count)})
             assert partitions() == count
+        declared = replace(USERS, topic=name, partitions=2)
         with pytest.raises(TerminalError, match=f"topic {name} has 3 partitions, and its pipeline declares 2"):
-            kafka.create_topics(stack.settings, {name: replace(topic, partitions=2)})
+            kafka.check_partitions(stack.settings, declared)
+        kafka.check_partitions(stack.settings, replace(declared, partitions=3))
+        kafka.create_topics(stack.settings, {name: replace(topic, partitions=2)})
         assert partitions() == 3
     finally:
         admin.delete_topics([name], operation_timeout=20)[name].result()

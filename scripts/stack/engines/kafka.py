@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from nifi_flows.errors import TerminalError, TransientError
-from nifi_flows.pipeline import Topic
+from nifi_flows.pipeline import Pipeline, Topic
 from scripts.stack.credentials import Credentials
 from scripts.stack.engine import QUICK_START, Configuration, Engine, Launch, Local
 from scripts.stack.layout import Artifacts, Linked
@@ -32,6 +32,7 @@ ARTIFACTS = (
 )
 
 _HEAP = "384m"
+_LOGS = "see ./scripts/pipeline logs kafka"
 _CLUSTER_ID = "bG9jYWwtcGlwZWxpbmUtMQ"  # 16 bytes in URL-safe base64, as StorageTool wants it
 
 _PROPERTIES = """\
@@ -134,11 +135,24 @@ def _ask(settings: Settings, credentials: Credentials | None, patience: float) -
     return f"{len(metadata.brokers)} broker, {len([t for t in metadata.topics if not t.startswith('__')])} topics"
 
 
-def create_topics(settings: Settings, topics: Mapping[str, Topic]) -> None:
-    """Create the topics that are missing, and give the others their configuration and partitions that they lack.
+def check_partitions(settings: Settings, pipeline: Pipeline) -> None:
+    """Raises TerminalError when the topic of the records has more partitions than the pipeline declares."""
+    from confluent_kafka import KafkaException
 
-    Raises TerminalError for a topic that has more partitions than it should: Kafka can't take any away.
-    """
+    try:
+        topic = _admin(settings).list_topics(timeout=20).topics.get(pipeline.topic)
+    except KafkaException as error:
+        raise TransientError(f"Kafka at {address(settings)} did not list the topics: {error}", _LOGS) from error
+    if topic and len(topic.partitions) > pipeline.partitions:
+        raise TerminalError(
+            f"topic {pipeline.topic} has {len(topic.partitions)} partitions, and its pipeline declares "
+            f"{pipeline.partitions}",
+            "declare as many: Kafka can't take any away",
+        )
+
+
+def create_topics(settings: Settings, topics: Mapping[str, Topic]) -> None:
+    """Create the topics that are missing, and give the others their configuration and the partitions that they lack."""
     from confluent_kafka import KafkaError, KafkaException
     from confluent_kafka.admin import (  # type: ignore[attr-defined]
         AlterConfigOpType,
@@ -175,19 +189,11 @@ def create_topics(settings: Settings, topics: Mapping[str, Topic]) -> None:
             future.result()
         there = admin.list_topics(timeout=20).topics if older else {}
         partitions = {name: len(there[name].partitions) for name in older if name in there}
-        for name, count in partitions.items():
-            if count > topics[name].partitions:
-                raise TerminalError(
-                    f"topic {name} has {count} partitions, and its pipeline declares {topics[name].partitions}",
-                    "declare as many: Kafka can't take any away",
-                )
         grown = [NewPartitions(n, topics[n].partitions) for n, has in partitions.items() if has < topics[n].partitions]
         for future in admin.create_partitions(grown, operation_timeout=20).values() if grown else ():
             future.result()
     except KafkaException as error:
-        raise TransientError(
-            f"Kafka at {address(settings)} did not create the topics: {error}", "see ./scripts/pipeline logs kafka"
-        ) from error
+        raise TransientError(f"Kafka at {address(settings)} did not create the topics: {error}", _LOGS) from error
 
 
 def _admin(settings: Settings) -> AdminClient:

@@ -3,7 +3,7 @@
 import itertools
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, cast
@@ -109,7 +109,9 @@ class Start:
     seconds: float = 0.0
 
 
-def run(monkeypatch: pytest.MonkeyPatch, starts: Iterator[Start], clock: Clock) -> None:
+def run(
+    monkeypatch: pytest.MonkeyPatch, starts: Iterator[Start], clock: Clock, learn: Callable[[], bool] = lambda: False
+) -> None:
     def start(context: Any, position: Any, lane: Lane, calm: float) -> Any:
         clock.starts += 1
         clock.lanes.append(lane)
@@ -122,7 +124,7 @@ def run(monkeypatch: pytest.MonkeyPatch, starts: Iterator[Start], clock: Clock) 
         def watch(stop: Any) -> None:
             raise made.error
 
-        return SimpleNamespace(watch=watch, steady=made.steady, advanced=made.advanced, position=position)
+        return SimpleNamespace(watch=watch, steady=made.steady, advanced=made.advanced, position=position, learn=learn)
 
     monkeypatch.setattr(consumer, "Streaming", start)
     monkeypatch.setattr(consumer, "_ended", lambda spark: False)
@@ -183,10 +185,11 @@ def test_a_new_start_does_not_make_a_lane_that_lasted_a_short_one(monkeypatch: p
 
 def test_a_stream_that_stalls_gets_to_micro_batches_before_spark_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(most=4)
-    longest = progress._FIRST + 10  # to stop it
-    assert longest < SILENT, "or it is ended by force"
+    stall = progress._FIRST + 10  # and to stop it
+    assert stall < SILENT, "or it is ended by force"
+    longest = stall + SILENT  # with its start
     stalls = [Start(Stalled("no epoch"), seconds=longest)] * 3
-    run(monkeypatch, iter([*stalls, Start(AWAY, advanced=True, seconds=longest)]), clock)
+    run(monkeypatch, iter([*stalls, Start(AWAY, seconds=longest), Start(AWAY, seconds=longest)]), clock)
     assert clock.lanes == [CONTINUOUS] * 3 + [MICRO_BATCH]
 
 
@@ -206,11 +209,39 @@ def test_micro_batches_are_tried_when_the_stream_itself_only_fails(monkeypatch: 
     assert clock.lanes == [CONTINUOUS] * 5
 
 
+def test_a_schema_that_was_registered_since_keeps_the_stream_in_its_lane(monkeypatch: pytest.MonkeyPatch) -> None:
+    met = ChangeLane(MICRO_BATCH, "met one", unknown_schema=True)
+    for learn, lane in ((lambda: True, CONTINUOUS), (lambda: False, MICRO_BATCH), (_away, MICRO_BATCH)):
+        clock = Clock(most=2)
+        run(monkeypatch, iter([Start(met, advanced=True, seconds=5), Start(AWAY)]), clock, learn)
+        assert clock.lanes == [CONTINUOUS, lane]
+
+
+def _away() -> bool:
+    raise AWAY
+
+
+def test_a_batch_with_a_refused_frame_leaves_it_open_what_is_further_on() -> None:
+    streaming: Any = Streaming.__new__(Streaming)
+    streaming._context = SimpleNamespace(sign=lambda sign: None)
+    streaming._before, streaming._first, streaming._query = {0: 0}, None, None
+    streaming._safety, streaming._unsettled = Safety(25, {}, {0: 0}, seen=0), Unsettled({0: 0}, 10)
+    streaming.position, streaming._unclear = Position("id", {0: 0}, {0: 0}, {0: 0}), {0: 1000}
+    streaming._ended = SimpleNamespace(ended=lambda _: [Batch({0: 0}, {0: 5}, refused=1)])
+    streaming._take_batches()
+    assert streaming._unclear == {0: 1000}
+    streaming._ended = SimpleNamespace(ended=lambda _: [Batch({0: 5}, {0: 2000}, refused=1)])
+    streaming._take_batches()
+    assert streaming._unclear == {0: 2000}
+
+
 def test_a_refused_frame_is_read_off_what_the_stream_failed_with() -> None:
     plan = f"Filter if (isnull(reasons)) (pinned >= 0) else raise_error(concat({MET_REFUSED}, topic#4, /, partition#5))"
-    change = streaming_module._failed(f"Job aborted\n{plan}\n RuntimeException: {MET_REFUSED}t/1#7\n at")
-    assert isinstance(change, ChangeLane) and change.lane == MICRO_BATCH
-    assert str(change) == "the continuous lane met a refused frame, t/1#7"
+    change = streaming_module._failed(f"Job aborted\n{plan}\n RuntimeException: {MET_REFUSED}t/1#7 bad_magic\n at")
+    assert isinstance(change, ChangeLane) and change.lane == MICRO_BATCH and not change.unknown_schema
+    assert str(change) == "the continuous lane met a refused frame, t/1#7 bad_magic"
+    change = streaming_module._failed(f"{plan}\n RuntimeException: {MET_REFUSED}t/1#7 unknown_schema:9\n at")
+    assert isinstance(change, ChangeLane) and change.unknown_schema
     assert isinstance(streaming_module._failed(f"Job aborted\n{plan}"), StreamFailed)
 
 

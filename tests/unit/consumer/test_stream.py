@@ -49,7 +49,7 @@ def test_the_frame_that_a_continuous_stream_refused_is_read_off_its_failure(
     tmp_path: Path,
 ) -> None:
     frames = spark.readStream.format("rate").load()
-    told = ["'t' AS topic", "1 AS partition", "value AS offset", "IF(value < 3, NULL, 'bad') AS reasons"]
+    told = ["'t' AS topic", "1 AS partition", "value AS offset", "IF(value < 3, NULL, array('bad')) AS reasons"]
     users = frames.selectExpr(*told, "spark_partition_id() AS pinned").where(USERS_OR_FAIL)
     writer = users.writeStream.format("noop").option("checkpointLocation", str(tmp_path))
     query = stream.started(writer, CONTINUOUS, SETTINGS)

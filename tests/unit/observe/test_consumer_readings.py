@@ -44,9 +44,9 @@ def test_a_log_without_a_readable_batch_has_none(log: str) -> None:
 
 
 def test_the_last_epoch_of_a_log_is_read() -> None:
-    batch = last_batch("2026-03-01 11:59:58,250 INFO spark_consumer.progress: epoch 41: 350 frames, 608/s\n")
+    batch = last_batch("2026-03-01 11:59:58,250 INFO spark_consumer.progress: epoch 41: 350 frames, 608/s, in 0.58 s\n")
     assert batch is not None
-    assert (batch.number, batch.frames, batch.seconds) == (41, 350, 0.0)
+    assert (batch.number, batch.frames, batch.seconds) == (41, 350, 0.58)
 
 
 def test_a_batch_that_cannot_be_read_hides_none_before_it() -> None:
