@@ -27,8 +27,8 @@ class Pipeline:
     """name: of the flow, of its process group and of its folder in nifi_flows. record: stem of its records' .avsc file.
 
     topic: of the records' frames. partitions: of that topic. consumer_group: shows how far the consumer is.
-    lane: in which Spark takes them to the table. executors: of Spark, which share the partitions. tree: the source tree
-    that `folder` is in.
+    lane: in which Spark takes them to the table. executors: of Spark, of 1.5 GB of memory each, which share the
+    partitions. tree: the source tree that `folder` is in.
 
     Raises TerminalError for a lane that does not exist, and where an executor would have no partition.
     """

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from spark_consumer.names import CONTINUOUS, MICRO_BATCH, Lane
 
-_IN_VAIN = 3  # failures in a row of a continuous stream that got no further, after which micro-batches are tried
+_MOST_IN_VAIN = 3  # failures in a row of a continuous stream that got no further, after which micro-batches are tried
 _MOST = 16.0  # times as long as set, for the calm
 
 
@@ -35,6 +35,6 @@ class Course:
         """After a failure of the stream itself. advanced: it got further than those before."""
         if advanced or self.lane != CONTINUOUS:
             return replace(self, in_vain=0)
-        if self.in_vain + 1 < _IN_VAIN:
+        if self.in_vain + 1 < _MOST_IN_VAIN:
             return replace(self, in_vain=self.in_vain + 1)
         return self.changed(MICRO_BATCH, 0.0)

@@ -33,8 +33,8 @@ class ConsumerSettings(BaseSettings):
     """where the rows go, in that keyspace"""
 
     lane: Lane = MICRO_BATCH
-    """`continuous`: tasks that never end, one for each partition of the topic, hand on every frame as it comes, as long
-    as none is refused. `micro-batch`: planned and counted batch by batch"""
+    """`continuous`: tasks that never end, one for each partition of the topic, write what they read at the latest at
+    the end of its epoch, as long as no frame is refused. `micro-batch`: planned and counted batch by batch"""
     epoch_milliseconds: Annotated[int, Field(gt=0)] = 100
     """Continuous: how often what was read is committed, after all of it is acknowledged"""
     calm_seconds: Annotated[float, Field(ge=0)] = 60

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import itertools
+import random
 import re
 import time
 import uuid
@@ -17,7 +18,7 @@ from spark_consumer.contract import USER_SCHEMA
 from spark_consumer.decode import MET_REFUSED
 from spark_consumer.names import CONTINUOUS, MICRO_BATCH, subject
 from tests.engines.conftest import CALM, LocalStack, until
-from tests.engines.test_rows_of_records import cql, rows, send
+from tests.engines.test_rows_of_records import cql, finished, publish, rows, send
 from tests.unit.consumer.frames import ANN, frame, with_fields
 
 ALL = 10**12
@@ -79,31 +80,63 @@ def test_frames_of_each_kind_beside_each_other(stack: LocalStack, partition: int
     [
         ([REFUSED, GOOD], 0),
         ([GOOD, REFUSED], 1),
-        ([GOOD, NEW, GOOD], 0),
         ([NEW, REFUSED, GOOD], 1),
         ([GOOD, REFUSED, NEW, GOOD], 0),
     ],
 )
-def test_the_first_frame_that_the_continuous_lane_cannot_take_ends_it_for_a_while(
+def test_the_first_refused_frame_ends_the_continuous_lane_for_a_while(
     stack: LocalStack, kinds: list[str], partition: int
 ) -> None:
     log = stack.settings.logs / "consumer.log"
-    until(lambda: lanes(log)[-1:] == [CONTINUOUS], 180, "a stream in the continuous lane")
-    time.sleep(CALM)  # one that lasts shorter is given up for longer
-    before = len(lanes(log))
+    before = steady_lanes(log)
     frames = Frames(stack, [*_BESIDE, *kinds])
     send(stack, frames.sent[: len(_BESIDE)], 1 - partition)
     offsets = send(stack, frames.sent[len(_BESIDE) :], partition)
     frames.hold()
     assert MICRO_BATCH in lanes(log)[before:]
-    first = next(offset for offset, kind in zip(offsets, kinds, strict=True) if kind != GOOD)
     *_, met = re.findall(MET_REFUSED + r"(\S+/\d+#\d+)", log.read_text())
-    assert met == f"{USERS.topic}/{partition}#{first}"
+    assert met == f"{USERS.topic}/{partition}#{offsets[kinds.index(REFUSED)]}"
     until(lambda: lanes(log)[-1:] == [CONTINUOUS], 180, "a stream in the continuous lane again")
     after = Frames(stack, [GOOD])
     send(stack, after.sent)
     after.hold()
     assert lanes(log)[-1] == CONTINUOUS
+
+
+def test_a_schema_that_is_new_to_the_stream_keeps_the_continuous_lane(stack: LocalStack) -> None:
+    log = stack.settings.logs / "consumer.log"
+    before = steady_lanes(log)
+    frames = Frames(stack, [GOOD, NEW, GOOD])
+    send(stack, frames.sent, 0)
+    frames.hold()
+    assert lanes(log)[before:] == [CONTINUOUS]
+
+
+def test_frames_of_each_kind_while_the_lanes_change(stack: LocalStack) -> None:
+    """Waves of any kinds at any time, so that some are read while the stream is on its way from one lane to the other.
+
+    A pause is long enough for the way back to the continuous lane, or too short for it.
+    """
+    log = stack.settings.logs / "consumer.log"
+    before = steady_lanes(log)
+    chance = random.Random(random.getrandbits(64))
+    waves = [chance.choices([GOOD, REFUSED, NEW], [20, 1, 1], k=chance.randint(1, 40)) for _ in range(40)]
+    waves[0][0] = REFUSED
+    frames = Frames(stack, list(itertools.chain(*waves)))
+    sent = iter(frames.sent)
+    for number, wave in enumerate(waves):
+        publish(stack, list(itertools.islice(sent, len(wave))))
+        time.sleep(chance.uniform(0, CALM) if number % 8 else 2 * CALM)
+    finished(stack)
+    frames.hold()
+    assert {MICRO_BATCH, CONTINUOUS} == set(lanes(log)[before:])
+
+
+def steady_lanes(log: Path) -> int:
+    """How many starts there were, once the continuous lane has lasted: a short stay has a longer calm after it."""
+    until(lambda: lanes(log)[-1:] == [CONTINUOUS], 180, "a stream in the continuous lane")
+    time.sleep(CALM)
+    return len(lanes(log))
 
 
 def lanes(log: Path) -> list[str]:

@@ -100,8 +100,8 @@ def history(chance: random.Random, now: dt.datetime) -> History:
     return History(records, [chance.random() < 0.3 for _ in records], waves)
 
 
-def send(stack: LocalStack, frames: Sequence[tuple[uuid.UUID, bytes]], partition: int | None = None) -> list[int]:
-    """Publish frames under their keys, in this order, and wait until the consumer has finished them; their offsets.
+def publish(stack: LocalStack, frames: Sequence[tuple[uuid.UUID, bytes]], partition: int | None = None) -> list[int]:
+    """Publish frames under their keys, in this order; their offsets.
 
     partition: of all of them; of each the one that its key says, without.
     """
@@ -111,8 +111,19 @@ def send(stack: LocalStack, frames: Sequence[tuple[uuid.UUID, bytes]], partition
     ]
     producer.close(timeout=30)
     assert all(one.succeeded() for one in sent)
-    until(lambda: consumer.unfinished(stack.settings, USERS) == 0, 60, "a consumer that has finished the frames")
     return [one.value.offset for one in sent]
+
+
+def finished(stack: LocalStack) -> None:
+    """Wait until the consumer has finished all that is published."""
+    until(lambda: consumer.unfinished(stack.settings, USERS) == 0, 60, "a consumer that has finished the frames")
+
+
+def send(stack: LocalStack, frames: Sequence[tuple[uuid.UUID, bytes]], partition: int | None = None) -> list[int]:
+    """Publish frames as `publish` does and wait until the consumer has finished them; their offsets."""
+    offsets = publish(stack, frames, partition)
+    finished(stack)
+    return offsets
 
 
 def rows(session: Session, keys: Sequence[uuid.UUID]) -> list[dict[str, Any]]:
