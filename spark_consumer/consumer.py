@@ -69,15 +69,13 @@ def _stream(context: Context, stop: threading.Event) -> None:
                 _log.info("%s: the stream goes on in the lane %s", error, course.lane)
             else:
                 failures += 1
-                if isinstance(error, StreamFailed | Stalled):
-                    course = course.failed(advanced=advanced)
+                own = isinstance(error, StreamFailed | Stalled)
+                course = course.failed(now - in_lane, advanced=advanced) if own else course
                 if _ended(context.spark):
                     raise TransientError(f"{error}; its driver has ended") from error
                 if isinstance(error, NeedsNewProcess):
                     raise
-                if course.lane != before:
-                    well = now
-                if now > well + _PATIENCE and not course.in_vain:  # the other lane is tried before Spark is blamed
+                if now > well + _PATIENCE and not (own and course.in_vain):  # until both lanes were tried
                     raise TransientError(f"{error}; Spark itself is started again") from error
                 how = "from where it is safe" if course.lane == before else f"in the lane {course.lane}"
                 wait = pause(failures)

@@ -13,7 +13,8 @@ class Course:
     """What is set, and where it stands.
 
     calm_seconds: set for how long a stream goes in micro-batches after the last frame that was refused, where the
-    continuous lane is wanted. calm: for how long it really does, since a change costs a start. in_vain: failures.
+    continuous lane is wanted. calm: for how long it really does, since a change costs a start. in_vain: failures in a
+    row of a continuous stream that got no further; kept in the micro-batches that are tried for them.
     """
 
     lane: Lane
@@ -31,10 +32,13 @@ class Course:
         calm = min(2 * self.calm, _MOST * self.calm_seconds) if lasted < self.calm else self.calm_seconds
         return replace(self, lane=lane, calm=calm, in_vain=0)
 
-    def failed(self, *, advanced: bool) -> "Course":
-        """After a failure of the stream itself. advanced: it got further than those before."""
-        if advanced or self.lane != CONTINUOUS:
+    def failed(self, lasted: float, *, advanced: bool) -> "Course":
+        """After a failure of the stream itself. advanced: it got further than those before. lasted: as of a change."""
+        if advanced:
             return replace(self, in_vain=0)
+        if self.lane != CONTINUOUS:
+            # both lanes fail, so it is an engine that is away
+            return replace(self, lane=CONTINUOUS, in_vain=0) if self.in_vain else self
         if self.in_vain + 1 < _MOST_IN_VAIN:
             return replace(self, in_vain=self.in_vain + 1)
-        return self.changed(MICRO_BATCH, 0.0)
+        return replace(self.changed(MICRO_BATCH, lasted), in_vain=_MOST_IN_VAIN)

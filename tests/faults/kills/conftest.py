@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scripts.bootstrap import ROOT
-from tests.engines.conftest import LocalStack, placed
+from tests.engines.conftest import CALM, LocalStack, placed
 from tests.faults.kills.campaign import Campaign
 
 
@@ -14,6 +14,7 @@ from tests.faults.kills.campaign import Campaign
 def stack() -> Iterator[LocalStack]:
     """A place for a stack, which the campaign starts; torn down to the last process."""
     with placed("kills") as made:  # its logs are beside those of the other tests' stack
+        made.environment["CONSUMER_CALM_SECONDS"] = f"{CALM}"  # so that most kills strike the lane that is set
         yield made
 
 

@@ -184,12 +184,13 @@ def test_a_new_start_does_not_make_a_lane_that_lasted_a_short_one(monkeypatch: p
 
 
 def test_a_stream_that_stalls_gets_to_micro_batches_before_spark_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock(most=4)
+    clock = Clock()
     stall = progress._FIRST + 10  # and to stop it
     assert stall < SILENT, "or it is ended by force"
     longest = stall + SILENT  # with its start
     stalls = [Start(Stalled("no epoch"), seconds=longest)] * 3
-    run(monkeypatch, iter([*stalls, Start(AWAY, seconds=longest), Start(AWAY, seconds=longest)]), clock)
+    with pytest.raises(TransientError, match="no batch; Spark itself is started again"):
+        run(monkeypatch, iter([*stalls, Start(StreamFailed("no batch"), seconds=longest)]), clock)
     assert clock.lanes == [CONTINUOUS] * 3 + [MICRO_BATCH]
 
 
@@ -201,12 +202,19 @@ def test_spark_is_kept_when_a_start_fails_right_after_a_change_of_lane(monkeypat
 
 
 def test_micro_batches_are_tried_when_the_stream_itself_only_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock(most=5)
-    run(monkeypatch, itertools.repeat(Start(StreamFailed("the stream failed"), seconds=1)), clock)
+    clock, failed = Clock(most=5), Start(StreamFailed("the stream failed"), seconds=1)
+    batches = Start(StreamFailed("the stream failed"), advanced=True, seconds=1)
+    run(monkeypatch, iter([failed, failed, failed, batches, failed]), clock)
     assert clock.lanes == [CONTINUOUS] * 3 + [MICRO_BATCH] * 2
     clock = Clock(most=5)
     run(monkeypatch, itertools.repeat(Start(AWAY, seconds=1)), clock)
     assert clock.lanes == [CONTINUOUS] * 5
+
+
+def test_a_stream_that_fails_in_both_lanes_goes_on_in_the_one_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(most=9)
+    run(monkeypatch, itertools.repeat(Start(StreamFailed("Cassandra is away"), seconds=1)), clock)
+    assert clock.lanes == ([CONTINUOUS] * 3 + [MICRO_BATCH]) * 2 + [CONTINUOUS]
 
 
 def test_a_schema_that_was_registered_since_keeps_the_stream_in_its_lane(monkeypatch: pytest.MonkeyPatch) -> None:

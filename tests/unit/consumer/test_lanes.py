@@ -18,7 +18,16 @@ def test_a_lane_that_did_not_last_is_waited_for_twice_as_long_up_to_a_limit() ->
 
 
 def test_micro_batches_are_tried_after_failures_in_a_row_that_got_no_further() -> None:
-    course = BEGUN.failed(advanced=False).failed(advanced=False)
-    assert course.failed(advanced=True).failed(advanced=False).lane == CONTINUOUS
-    assert course.failed(advanced=False).lane == MICRO_BATCH
-    assert course.failed(advanced=False).failed(advanced=False).lane == MICRO_BATCH
+    course = BEGUN.failed(1, advanced=False).failed(1, advanced=False)
+    assert course.failed(1, advanced=True).failed(1, advanced=False).lane == CONTINUOUS
+    assert course.failed(1, advanced=False).lane == MICRO_BATCH
+
+
+def test_the_continuous_lane_goes_on_when_micro_batches_that_were_tried_for_it_fail_as_well() -> None:
+    tried = BEGUN.failed(1, advanced=False).failed(1, advanced=False).failed(61, advanced=False)
+    assert (tried.lane, tried.calm) == (MICRO_BATCH, 60), "it lasted, until an engine was away"
+    back = tried.failed(1, advanced=False)
+    assert (back.lane, back.in_vain) == (CONTINUOUS, 0)
+    assert tried.failed(1, advanced=True).failed(1, advanced=False).lane == MICRO_BATCH, "they get further"
+    for_refused = BEGUN.changed(MICRO_BATCH, lasted=1)
+    assert for_refused.failed(1, advanced=False).lane == MICRO_BATCH
