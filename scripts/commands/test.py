@@ -13,7 +13,7 @@ from scripts.stack import configuration, install
 from scripts.stack.engines import nifi, spark
 
 _PARTS = (
-    ["tests/unit", "--cov"],
+    ["tests/unit", "--cov", "--numprocesses=logical", "--maxprocesses=4"],  # some start a Spark of their own
     # In one session, for they share a stack; when one has failed, what it left says nothing of the next ones.
     ["tests/engines", "tests/faults", "--ignore=tests/faults/kills", "--exitfirst"],
     ["tests/faults/kills"],  # on a stack of its own, when the one before is gone: two would need twice the memory

@@ -34,7 +34,7 @@ def pytest_runs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def test_all_tests_run_those_without_engines_first(pipeline: Pipeline, pytest_runs: dict[str, Any]) -> None:
     assert pipeline("test").code == 0
     assert pytest_runs["called"] == [
-        ["tests/unit", "--cov"],
+        ["tests/unit", "--cov", "--numprocesses=logical", "--maxprocesses=4"],
         ["tests/engines", "tests/faults", "--ignore=tests/faults/kills", "--exitfirst"],
         ["tests/faults/kills"],
     ]
@@ -69,7 +69,7 @@ def test_each_run_has_a_hash_seed_of_its_own_and_says_how_to_repeat_it(
     seed, *same = pytest_runs["seeds"]
     assert same == [seed, seed]
     assert 0 <= int(seed) < 2**32
-    assert f"PYTHONHASHSEED={seed} pytest tests/unit --cov\n" in shown.err
+    assert f"PYTHONHASHSEED={seed} pytest tests/unit --cov --numprocesses=logical" in shown.err
     pytest_runs["codes"] = [0]
     pipeline("test", "tests/unit")
     assert pytest_runs["seeds"][3] != seed
