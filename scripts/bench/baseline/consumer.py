@@ -1,7 +1,7 @@
 """What a good engineer would write for the way from Kafka to Cassandra: a bare Spark job with the tuned connector.
 
 `python -m scripts.bench.baseline.consumer TOPIC TABLE CHECKPOINT SCHEMA`, with the environment of the pipeline's
-consumer. It decodes and appends, with the session, the reader, the sink and the trigger of the pipeline's consumer: the
+consumer. It decodes and appends, with the session, the reader, the sink and the lane of the pipeline's consumer: the
 designs are compared, not how they are tuned. No enrichment, no dead letters, no lag for others to see. Ends on SIGTERM.
 """
 
@@ -19,6 +19,7 @@ from spark_consumer.names import TableName
 from spark_consumer.session import create_spark_connection
 from spark_consumer.settings import ConsumerSettings, load_settings
 from spark_consumer.source import connect_to_kafka
+from spark_consumer.stream import started
 
 COLUMNS = [
     *("id", "first_name", "last_name", "gender", "address", "post_code", "email", "username", "registered_date"),
@@ -36,7 +37,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, asked_to_stop)
     settings = load_settings().model_copy(update={"topic": topic, "group": "bench_baseline"})
     spark = create_spark_connection(settings)
-    frames = connect_to_kafka(spark, settings)
+    frames = connect_to_kafka(spark, settings, lane=settings.lane)
     query = start(rows(frames, schema), TableName(*table.split(".")), checkpoint, settings)
     while query.isActive and not stop.wait(0.2):
         pass
@@ -52,14 +53,13 @@ def rows(frames: DataFrame, schema: str) -> DataFrame:
 
 def start(users: DataFrame, table: TableName, checkpoint: str, settings: ConsumerSettings) -> StreamingQuery:
     """Append them as the pipeline's stream does (spark_consumer/stream.py)."""
-    return (
+    writer = (
         users.writeStream.format("org.apache.spark.sql.cassandra")
         .options(keyspace=table.keyspace, table=table.table, writetime="write_micros")
         .option("checkpointLocation", checkpoint)
-        .trigger(processingTime=f"{settings.trigger_seconds} seconds")
         .outputMode("append")
-        .start()
     )
+    return started(writer, settings.lane, settings)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from scripts.bench.baseline import consumer
 from scripts.bench.baseline.consumer import COLUMNS
 from spark_consumer import stream
 from spark_consumer.contract import USER_SCHEMA
-from spark_consumer.names import MICRO_BATCH, TableName
+from spark_consumer.names import CONTINUOUS, MICRO_BATCH, Lane, TableName
 from spark_consumer.table import create_table
 from tests.unit.consumer.frames import ANN, NOON, frame, messages
 from tests.unit.consumer.local_spark import SETTINGS, spark  # noqa: F401
@@ -27,15 +27,22 @@ def written(frame: MagicMock) -> list[tuple[str, object]]:
     return sorted((c[0].split(".")[-1], (c.args, c.kwargs)) for c in steps if "checkpointLocation" not in c.args)
 
 
-def test_it_writes_through_the_same_sink_at_the_same_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("lane", "pace"),
+    [(MICRO_BATCH, {"processingTime": "0.2 seconds"}), (CONTINUOUS, {"continuous": "100 milliseconds"})],
+)
+def test_it_writes_through_the_same_sink_at_the_same_pace(
+    monkeypatch: pytest.MonkeyPatch, lane: Lane, pace: dict[str, str]
+) -> None:
     ours, plain = MagicMock(), MagicMock()
     for name in ("connect_to_kafka", "_fresh"):
         monkeypatch.setattr(stream, name, MagicMock())
     monkeypatch.setattr(stream, "rows", lambda *_: ours)
-    stream.start(MagicMock(), SETTINGS, MICRO_BATCH, {0: 0}, {})
-    consumer.start(cast(DataFrame, plain), TableName(SETTINGS.keyspace, SETTINGS.table), "/somewhere", SETTINGS)
+    stream.start(MagicMock(), SETTINGS, lane, {0: 0}, {})
+    settings = SETTINGS.model_copy(update={"lane": lane})
+    consumer.start(cast(DataFrame, plain), TableName(SETTINGS.keyspace, SETTINGS.table), "/somewhere", settings)
     assert written(plain) == written(ours)
-    assert ("trigger", ((), {"processingTime": "0.2 seconds"})) in written(plain)
+    assert ("trigger", ((), pace)) in written(plain)
 
 
 def test_its_rows_have_the_records_event_time_as_write_time(spark: SparkSession) -> None:  # noqa: F811
