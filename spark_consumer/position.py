@@ -59,7 +59,7 @@ class Position:
     topic_id: of the topic that the offsets are of; empty where nobody noted it. done: the rows before it are
     acknowledged by Cassandra. safe: and it lived on for long enough to have them on its disk. swept: the frames before
     it that are no rows are dead letters. sending: those that are being made; None when there are none. A partition that
-    one of them lacks is at its beginning there.
+    one of them lacks is at its beginning there. lane: in which the stream goes; empty where nobody noted it.
     """
 
     topic_id: str
@@ -67,16 +67,19 @@ class Position:
     safe: Offsets
     swept: Offsets
     sending: Sending | None = None
+    lane: str = ""
 
     def notes(self) -> dict[int, str]:
         """What is noted beside `done` for each partition, in the metadata of its committed offset."""
         sending = {} if self.sending is None else {"since": self.sending.since, "until": self.sending.until}
+        lane = {"lane": self.lane} if self.lane else {}
         return {
             partition: json.dumps(
                 {
                     "topic": self.topic_id,
                     "safe": self.safe.get(partition, 0),
                     "swept": self.swept.get(partition, 0),
+                    **lane,
                     **sending,
                 },
                 separators=(",", ":"),
@@ -107,6 +110,7 @@ def noted(committed: Mapping[int, tuple[int, str]]) -> Position | None:
         safe=of("safe"),
         swept={p: _number(notes[p].get("swept"), offset) for p, offset in done.items()},
         sending=next((sending for note in notes.values() if (sending := _sending(note))), None),
+        lane=next((lane for note in notes.values() if isinstance(lane := note.get("lane"), str)), ""),
     )
 
 

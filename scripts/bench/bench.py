@@ -57,7 +57,7 @@ class Benchmark:
     None when the stack was too old. airflow: whether Airflow ran then, and beside `cold`. with_airflow: the pipeline's
     latency once warm, with Airflow; None when it did not run. peer: None without one; peer_title: its name and version.
     ceilings: what each engine does alone, users a second.
-    findings: what `audit` found wrong after it all.
+    lane: in which the pipeline's consumer went. findings: what `audit` found wrong after it all.
     """
 
     commit: str
@@ -75,6 +75,7 @@ class Benchmark:
     peer_title: str
     ceilings: dict[str, float]
     counts: dict[str, int]
+    lane: str
     findings: list[str]
 
 
@@ -91,11 +92,16 @@ def check_free(stack: Stack, pipeline: Pipeline) -> None:
                 f"{engine.title} is not ready: {why}",
                 "./scripts/run brings the stack up; ./scripts/pipeline doctor says what is wrong",
             )
-    found, lag = pull_run.read(stack.nifi, pipeline), consumer.unfinished(stack.settings, pipeline)
+    consumed = consumer.positions(stack.settings, pipeline)
+    found, lag = pull_run.read(stack.nifi, pipeline), consumer.unfinished_of(consumed)
     if not pull_run.at_rest(found) or lag:
         raise TransientError(
             f"the stack is busy: {pull_run.describe(found)}, {lag} frames not yet consumed",
             "wait for the run to end (./scripts/pipeline status), or give it an end: ./scripts/run --pages N",
+        )
+    if lane := consumer.left_lane(consumed, pipeline):
+        raise TransientError(
+            f"the consumer goes in the lane {lane}", "wait until it is back (./scripts/pipeline doctor)"
         )
 
 
@@ -127,6 +133,7 @@ def run(stack: Stack, pipeline: Pipeline, conditions: Conditions, say: Say, peer
             ours = meter.result(contender)
             say("audit")
             audited = collect(stack.settings, pipeline)
+            consumed = consumer.positions(stack.settings, pipeline)
             with contenders.spark_free(stack):
                 with contenders.baseline(stack, pipeline, session, url, pid) as plain:
                     meter.warm_up(plain)
@@ -156,7 +163,9 @@ def run(stack: Stack, pipeline: Pipeline, conditions: Conditions, say: Say, peer
         peer_title=peer.title if peer else "",
         ceilings=ceilings,
         counts=audited.counts,
-        findings=audited.findings,
+        lane=consumer.lane_of(consumed),
+        findings=audited.findings
+        + [f"the lane became {lane}" for lane in [consumer.left_lane(consumed, pipeline)] if lane],
     )
 
 

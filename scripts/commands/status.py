@@ -61,11 +61,11 @@ def look(
     asks = engines.asks(described, login, _ANSWER)
     processes = {e.name: ReadStep("supervisor", partial(engines.process, settings, e.name)) for e in described}
     run = ReadStep("NiFi", partial(_pull_run, settings, login, pipeline), needed=True)
-    lag = ReadStep("Kafka", partial(_lag, settings, pipeline))
+    progress = ReadStep("Kafka", partial(_progress, settings, pipeline))
     alone: list[ReadStep[Any]] = [*asks.values(), *processes.values()]
-    read = gather([[run, lag], *([step] for step in alone)], _PATIENCE)
+    read = gather([[run, progress], *([step] for step in alone)], _PATIENCE)
     found = [_engine(engine, read, asks[engine.name], processes[engine.name]) for engine in described]
-    return found, _flow(read, run, lag)
+    return found, _flow(read, run, progress)
 
 
 def _pull_run(settings: Settings, login: Credentials, pipeline: Pipeline) -> dict[str, object]:
@@ -78,10 +78,11 @@ def _pull_run(settings: Settings, login: Credentials, pipeline: Pipeline) -> dic
     return {**figures, "summary": pull_run.describe(found)}
 
 
-def _lag(settings: Settings, pipeline: Pipeline) -> int:
+def _progress(settings: Settings, pipeline: Pipeline) -> dict[str, object]:
     from scripts.observe import consumer
 
-    return consumer.lag(settings, pipeline)
+    found = consumer.positions(settings, pipeline)
+    return {"lag": consumer.lag_of(found), "lane": consumer.lane_of(found)}
 
 
 def _engine(engine: Engine, read: Gathered, asked: ReadStep[str], supervised: ReadStep[Process]) -> EngineStatus:
@@ -96,15 +97,15 @@ def _engine(engine: Engine, read: Gathered, asked: ReadStep[str], supervised: Re
     return EngineStatus(engine.name, state, ready, detail, process.memory, process.uptime, engine.address)
 
 
-def _flow(read: Gathered, run: ReadStep[dict[str, object]], lag: ReadStep[int]) -> dict[str, object]:
-    found, behind = read.of(run), read.of(lag)
-    for step, outcome in ((run, found), (lag, behind)):
+def _flow(read: Gathered, run: ReadStep[dict[str, object]], progress: ReadStep[dict[str, object]]) -> dict[str, object]:
+    found, consumed = read.of(run), read.of(progress)
+    for step, outcome in ((run, found), (progress, consumed)):
         if isinstance(outcome, Failed) and not isinstance(outcome.error, PipelineError):
             raise outcome.error
         if isinstance(outcome, Unread):
             return {"summary": str(outcome.error) if isinstance(outcome, Failed) else _why(step.name, outcome)}
-    assert isinstance(found, dict)
-    return {**found, "lag": behind}
+    assert isinstance(found, dict) and isinstance(consumed, dict)
+    return {**found, **consumed}
 
 
 def _why(name: str, unread: Unread) -> str:
@@ -131,4 +132,5 @@ def _print(pipeline: Pipeline, found: list[EngineStatus], flow: dict[str, object
     total = sum(engine.memory for engine in found)
     console.out.print(f"\nmemory in all: {total / 1024**3:.1f} GiB")
     lag = f"; {flow['lag']} frames not yet consumed" if "lag" in flow else ""
-    console.out.print(f"flow {pipeline.name}: {flow['summary']}{lag}", markup=False)
+    lane = f"; the consumer's lane is {flow['lane']}" if flow.get("lane") else ""
+    console.out.print(f"flow {pipeline.name}: {flow['summary']}{lag}{lane}", markup=False)

@@ -39,7 +39,7 @@ _RECENT = datetime.timedelta(hours=1)  # in which an engine ended by itself
 
 _AREAS = (
     *("Python", "machine", "memory", "disk", "network", "ports", "engines' files", "secrets"),
-    *("engines", "flow", "lag", "dead letters"),
+    *("engines", "flow", "lag", "lane", "dead letters"),
 )
 
 
@@ -127,7 +127,7 @@ def _stack(
     letters = ReadStep("dead letters", lambda: records.summarise_letters(settings, pipeline, _LETTERS))
     behind: dict[str, list[Check[Any]]] = {
         "kafka": [
-            Check("lag", lag, topics.check_progress),
+            Check("lag", lag, partial(topics.check_progress, pipeline=pipeline)),
             Check("dead letters", letters, partial(topics.check_dead_letters, pipeline=pipeline)),
         ],
     }

@@ -1,4 +1,4 @@
-"""What the topics mean: how far behind the consumer is, whether it moves, and what became a dead letter."""
+"""What the topics mean: how far behind the consumer is, whether it moves, in which lane; and the dead letters."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ _SILENT = 60  # seconds without a line in its log after which a consumer that st
 _REASONS = 4  # that are named
 
 
-def check_progress(progress: ConsumerProgress) -> Iterator[Diagnosis]:
+def check_progress(progress: ConsumerProgress, pipeline: Pipeline) -> Iterator[Diagnosis]:
     lost = sum(position.lost for position in progress.after.values())
     if lost:
         what = f"Kafka has removed {lost:,} frames that the consumer had not read"
@@ -34,6 +34,13 @@ def check_progress(progress: ConsumerProgress) -> Iterator[Diagnosis]:
     else:
         what = f"{lag:,} frames behind, and none consumed in {progress.seconds:.0f} s"
         yield warning("lag", what, "ask again; if it stays so, ./scripts/pipeline logs consumer")
+    if lane := consumer.left_lane(progress.after, pipeline):
+        remedy = (
+            "usual for a minute or more after a refused frame; if it stays, ./scripts/pipeline logs consumer says why"
+        )
+        yield warning("lane", f"the consumer goes in the lane {lane}, while {pipeline.lane} is set", remedy)
+    else:
+        yield ok("lane", consumer.lane_of(progress.after) or "none yet")
 
 
 def check_dead_letters(letters: LettersSummary, pipeline: Pipeline) -> Iterator[Diagnosis]:

@@ -1,4 +1,4 @@
-"""The consumer: how far it is, whether it moves, and what it says of its batches."""
+"""The consumer: how far it is, whether it moves, in which lane, and what it says of its batches or epochs."""
 
 import json
 import re
@@ -55,6 +55,10 @@ class ConsumerState:
         return {partition: position.lag for partition, position in self.positions.items()}
 
     @property
+    def lane(self) -> str:
+        return lane_of(self.positions)
+
+    @property
     def lost(self) -> int:
         """Frames that were removed before they were read."""
         return sum(position.lost for position in self.positions.values())
@@ -88,11 +92,6 @@ def positions(settings: Settings, pipeline: Pipeline, patience: float = PATIENCE
     return topics.positions(settings, pipeline.topic, pipeline.consumer_group, patience)
 
 
-def lag(settings: Settings, pipeline: Pipeline, patience: float = PATIENCE) -> int:
-    """Frames that the consumer has not finished. Raises TransientError when Kafka does not answer."""
-    return lag_of(positions(settings, pipeline, patience))
-
-
 def unfinished(settings: Settings, pipeline: Pipeline, patience: float = PATIENCE) -> int:
     """Frames that are neither rows nor dead letters yet. Raises TransientError when Kafka does not answer."""
     return unfinished_of(positions(settings, pipeline, patience))
@@ -119,6 +118,17 @@ def watch(settings: Settings, pipeline: Pipeline, seconds: float, patience: floa
 
 def lag_of(found: Positions) -> int:
     return sum(position.lag for position in found.values())
+
+
+def lane_of(found: Positions) -> str:
+    """In which lane the stream goes, or went last; empty where it has not said so."""
+    return next((position.lane for position in found.values() if position.lane), "")
+
+
+def left_lane(found: Positions, pipeline: Pipeline) -> str:
+    """The lane in which the stream goes instead of the one that is set; empty when it goes in that one."""
+    lane = lane_of(found)
+    return lane if lane != pipeline.lane else ""
 
 
 def committed(found: Positions) -> int:

@@ -39,10 +39,12 @@ class Position(Span):
     """committed: where a consumer group is in it, None while it has committed nothing.
 
     swept: up to where what the group refused is dead letters; as `committed`, for a group that says nothing of it.
+    lane: in which the group's stream goes; empty for a group that says nothing of it.
     """
 
     committed: int | None
     swept: int | None = None
+    lane: str = ""
 
     @property
     def lag(self) -> int:
@@ -139,8 +141,8 @@ def positions(settings: Settings, topic: str, group: str, patience: float = PATI
             if time.monotonic() + _AGAIN > deadline:
                 raise
         else:
-            committed, swept = (kept.done, kept.swept) if kept else ({}, {})
-            return {p: Position(span.first, span.end, committed.get(p), swept.get(p)) for p, span in held.items()}
+            committed, swept, lane = (kept.done, kept.swept, kept.lane) if kept else ({}, {}, "")
+            return {p: Position(span.first, span.end, committed.get(p), swept.get(p), lane) for p, span in held.items()}
         time.sleep(_AGAIN)
 
 

@@ -1,4 +1,4 @@
-"""The consumer: its process, how far it is behind, and its batches."""
+"""The consumer: its process, how far it is behind, its lane, and its batches, which epochs of that lane are, too."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ def judge(consumer: ConsumerState, context: JudgeContext[ConsumerLimits, Consume
     limits = context.limits
     lag = sum(consumer.lags.values())
     judgement = Judgement(figures={"state": consumer.state, "lag in frames": lag})
+    if consumer.lane:
+        judgement.figures["lane"] = consumer.lane
     if len(consumer.lags) > 1:
         each = ", ".join(f"{partition}: {frames}" for partition, frames in sorted(consumer.lags.items()))
         judgement.figures["lag by partition"] = each

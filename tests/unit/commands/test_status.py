@@ -12,6 +12,7 @@ from scripts.commands import status
 from scripts.observe import consumer, engines, pull_run
 from scripts.observe.engines import Process
 from scripts.observe.pull_run import RunCursor, RunState
+from scripts.observe.topics import Position
 from scripts.stack import configuration, credentials
 from scripts.stack.credentials import Credentials
 from scripts.stack.engine import Engine
@@ -31,7 +32,7 @@ def up(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     monkeypatch.setattr(Supervisor, "require", lambda self: None)
     credentials.ensure(configuration.load().secrets)
     monkeypatch.setattr(pull_run, "read", lambda address, pipeline: RUN)
-    monkeypatch.setattr(consumer, "lag", lambda settings, pipeline: 5)
+    monkeypatch.setattr(consumer, "positions", lambda settings, pipeline: {0: Position(0, 9, 4, lane="micro-batch")})
 
     def up(*described: Engine, state: str = "RUNNING", error: str = "") -> None:
         monkeypatch.setattr(status, "describe", lambda settings: described)
@@ -54,7 +55,10 @@ def test_a_status_fails_unless_every_engine_answers(pipeline: Pipeline, up: Call
     assert (shown.code, shown.err) == (0 if ready else 75, "")
     assert address in shown.out
     assert "memory in all: 0.0 GiB" in shown.out
-    assert "flow users: 3 of 10 pages handed out, 2 FlowFiles in 'retry'; 5 frames not yet consumed\n" in shown.out
+    assert (
+        "flow users: 3 of 10 pages handed out, 2 FlowFiles in 'retry'; 5 frames not yet consumed; "
+        "the consumer's lane is micro-batch\n"
+    ) in shown.out
     read = pipeline("status", "--output", "json")
     assert read.code == shown.code
     told = json.loads(read.out)
@@ -76,6 +80,7 @@ def test_a_status_fails_unless_every_engine_answers(pipeline: Pipeline, up: Call
         "ill": [],
         "summary": "3 of 10 pages handed out, 2 FlowFiles in 'retry'",
         "lag": 5,
+        "lane": "micro-batch",
     }
 
 
@@ -120,7 +125,7 @@ def test_a_flow_that_cannot_be_read_is_told_in_its_place(
         raise TransientError(f"{away} does not answer")
 
     up(Engine("one", "One", "here", {}, fine))
-    monkeypatch.setattr(*((pull_run, "read") if away == "NiFi" else (consumer, "lag")), fails)
+    monkeypatch.setattr(*((pull_run, "read") if away == "NiFi" else (consumer, "positions")), fails)
     read = pipeline("status", "--output", "json")
     assert (read.code, json.loads(read.out)["flow"]) == (0, {"summary": f"{away} does not answer"})
 

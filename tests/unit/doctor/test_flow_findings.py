@@ -73,9 +73,24 @@ def test_bulletins_are_few_and_harmless() -> None:
     ],
 )
 def test_lag(before: Position, after: Position, silent: float, severity: Grade, words: str) -> None:
-    found = list(topics.check_progress(ConsumerProgress({0: before}, {0: after}, 3.0, silent)))
+    found = list(topics.check_progress(ConsumerProgress({0: before}, {0: after}, 3.0, silent), USERS))
     assert severity in severities(found)
     assert any(words in finding.what for finding in found)
+
+
+@pytest.mark.parametrize(
+    ("lane", "severity", "words"),
+    [
+        ("", OK, "none yet"),
+        (USERS.lane, OK, USERS.lane),
+        ("micro-batch", WARNING, f"micro-batch, while {USERS.lane} is"),
+    ],
+)
+def test_lane(lane: str, severity: Grade, words: str) -> None:
+    now = {0: Position(0, 9, 9, lane=lane)}
+    *_, found = topics.check_progress(ConsumerProgress(now, now, 3.0, 1.0), USERS)
+    assert (found.area, found.severity) == ("lane", severity)
+    assert words in found.what
 
 
 def told(letters: LettersSummary) -> Diagnosis:

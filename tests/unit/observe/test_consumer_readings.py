@@ -94,12 +94,12 @@ def test_a_consumer_of_a_stack_that_is_down_is_read_all_the_same(
 ) -> None:
     settings.logs.mkdir(parents=True)
     (settings.logs / "consumer.log").write_text(f"{BATCH}\n")
-    found = {0: Position(5, 9, 3), 1: Position(0, 4, None)}
+    found = {0: Position(5, 9, 3), 1: Position(0, 4, None, lane="continuous")}
     monkeypatch.setattr(topics, "positions", lambda *arguments: found)
     read = consumer.read(settings, USERS)
     assert read == ConsumerState("DOWN", 0, found, last_batch(BATCH))
-    assert (read.lags, read.lost) == ({0: 4, 1: 4}, 2)
-    assert consumer.lag(settings, USERS) == 8
+    assert (read.lags, read.lost, read.lane) == ({0: 4, 1: 4}, 2, "continuous")
+    assert consumer.lag_of(found) == 8
 
 
 @pytest.mark.parametrize(
