@@ -3,7 +3,7 @@
 import signal
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from rich.table import Table
@@ -17,10 +17,11 @@ from scripts.deployment import local_nifi, service, state
 from scripts.deployment.context import Context
 from scripts.observe import consumer, engines, pull_run, rows, totals
 from scripts.observe.pull_run import RunState
-from scripts.stack.engines import cassandra, watch
+from scripts.stack.engines import cassandra, kafka, watch
 from scripts.stack.provision import provision
 from scripts.stack.settings import Settings
 from scripts.stack.stack import Stack, prepare, start, start_engines, wait_ready
+from scripts.stack.supervise import Supervisor
 
 _FIRST_ROW = 120  # seconds from the deploy to the first row before we say that something is wrong
 _RESTART = 120  # seconds that an engine may be away while we watch
@@ -42,6 +43,9 @@ def bring_up(
     stopped again.
     """
     begun = time.monotonic()
+    if Supervisor(settings).state("kafka") == "RUNNING":  # before its consumer gets what it can't have
+        with suppress(TransientError):
+            kafka.check_partitions(settings, pipeline)
     stack, configuration = prepare(settings, pipeline, invalid_share)
     context = Context(settings, pipeline, partial(_say, pipeline))
     if not local_nifi.placed(settings):

@@ -10,8 +10,8 @@ from spark_consumer.names import subject
 def provision(stack: Stack, pipeline: Pipeline) -> None:
     """Register first schemas, create topics, keyspace and table; what is there already stays as it is.
 
-    Later schemas come with the version of the flow that needs them. Raises TerminalError for what can't be had, before
-    anything is changed.
+    Later schemas come with the version of the flow that needs them. Raises TerminalError for partitions that can't be
+    had.
     """
     from spark_consumer.table import create_keyspace, create_table  # with Cassandra's driver
 
