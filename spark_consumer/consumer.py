@@ -1,6 +1,7 @@
 """Streams for as long as it is told: starts the stream, and starts it again from where it is safe."""
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from spark_consumer.broker import Broker
 from spark_consumer.errors import ConsumerError, NeedsNewProcess, TransientError, told
 from spark_consumer.lanes import Course
 from spark_consumer.liveness import pause
-from spark_consumer.names import subject
+from spark_consumer.names import CONTINUOUS, subject
 from spark_consumer.position import Position
 from spark_consumer.progress import Stalled
 from spark_consumer.registry import WriterSchemas
@@ -22,12 +23,14 @@ from spark_consumer.settings import ConsumerSettings
 from spark_consumer.streaming import NEW_SCHEMA, Again, ChangeLane, Context, Sign, StreamFailed, Streaming
 
 _log = logging.getLogger(__name__)
+_ANSWER = 2.0  # seconds for the registry to say which schemas there are, while rows wait for it
 _PATIENCE = 180  # seconds of starts of which none got any further, after which Spark itself is to be started again
 
 
-def run(settings: ConsumerSettings, stop: threading.Event, sign: Sign) -> None:
+def run(settings: ConsumerSettings, stop: threading.Event, sign: Sign, *, in_doubt: bool = False) -> None:
     """Stream until `stop` is set. sign: see Context; told b"f" before what has failed is cleared away.
 
+    in_doubt: the process before took too long for something, so that micro-batches come before the lane that is set.
     Raises TerminalError when somebody must act, TransientError when this process can't go on and another one may.
     """
     writers = WriterSchemas(settings.registry_url, subject(settings.topic))
@@ -36,14 +39,15 @@ def run(settings: ConsumerSettings, stop: threading.Event, sign: Sign) -> None:
         raise TransientError(f"the registry has no Avro schema under {subject(settings.topic)}", "deploy the schemas")
     broker = Broker(settings.kafka_brokers, settings.group)
     with _session(settings, sign) as spark:
-        _stream(Context(spark, settings, broker, writers, sign, Beside("sweep")), stop)
+        course = Course(settings.lane, settings.calm_seconds, settings.calm_seconds)
+        context = Context(spark, settings, broker, writers, sign, Beside("sweep"))
+        _stream(context, stop, course.in_doubt() if in_doubt and settings.lane == CONTINUOUS else course)
     _log.info("stopped")
 
 
-def _stream(context: Context, stop: threading.Event) -> None:
+def _stream(context: Context, stop: threading.Event, course: Course) -> None:
     position: Position | None = None
     settings = context.settings
-    course = Course(settings.lane, settings.calm_seconds, settings.calm_seconds)
     failures, well = 0, time.monotonic()
     in_lane = well  # since when
     while not stop.is_set():
@@ -58,7 +62,7 @@ def _stream(context: Context, stop: threading.Event) -> None:
         except (Again, ChangeLane, TransientError) as error:
             now = time.monotonic()
             advanced = streaming is not None and streaming.advanced
-            if streaming is not None and advanced:
+            if streaming and advanced:
                 well = now
                 failures = 0 if streaming.steady else failures
             before, wait = course.lane, 0.0
@@ -70,7 +74,7 @@ def _stream(context: Context, stop: threading.Event) -> None:
             else:
                 failures += 1
                 own = isinstance(error, StreamFailed | Stalled)
-                course = course.failed(now - in_lane, advanced=advanced) if own else course
+                course = course.failed(advanced=advanced) if own else course
                 if _ended(context.spark):
                     raise TransientError(f"{error}; its driver has ended") from error
                 if isinstance(error, NeedsNewProcess):
@@ -88,9 +92,12 @@ def _stream(context: Context, stop: threading.Event) -> None:
 
 
 def _learned(streaming: Streaming) -> bool:
-    """Whether the stream can read more when it is started again; without an answer it can't."""
+    """Whether the stream can read more when it is started again; without an answer soon it can't."""
+    asked: Beside[bool] = Beside("schemas")
+    asked.begin(streaming.learn, not_before=math.inf)
+    asked.wait(_ANSWER)
     try:
-        return streaming.learn()
+        return bool(asked.result())
     except ConsumerError as error:
         _log.warning("new schemas are not known yet: %s", told(error))
         return False

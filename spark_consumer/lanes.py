@@ -14,7 +14,7 @@ class Course:
 
     calm_seconds: set for how long a stream goes in micro-batches after the last frame that was refused, where the
     continuous lane is wanted. calm: for how long it really does, since a change costs a start. in_vain: failures in a
-    row of a continuous stream that got no further; kept in the micro-batches that are tried for them.
+    row of a continuous stream that got no further; micro-batches that are tried for them take one off by success.
     """
 
     lane: Lane
@@ -27,18 +27,26 @@ class Course:
 
         One that does not last as long as the calm before it has twice the calm after it.
         """
-        if lane == CONTINUOUS:
-            return replace(self, lane=lane, in_vain=0)
-        calm = min(2 * self.calm, _MOST * self.calm_seconds) if lasted < self.calm else self.calm_seconds
+        if lane == CONTINUOUS:  # one more failure is enough where only that lane had them
+            return replace(self, lane=lane, in_vain=min(self.in_vain, _MOST_IN_VAIN - 1))
+        calm = self._longer if lasted < self.calm else self.calm_seconds
         return replace(self, lane=lane, calm=calm, in_vain=0)
 
-    def failed(self, lasted: float, *, advanced: bool) -> "Course":
-        """After a failure of the stream itself. advanced: it got further than those before. lasted: as of a change."""
+    def failed(self, *, advanced: bool) -> "Course":
+        """After a failure of the stream itself. advanced: it got further than those before."""
+        if self.lane == CONTINUOUS:
+            if advanced or self.in_vain + 1 < _MOST_IN_VAIN:
+                return replace(self, in_vain=0 if advanced else self.in_vain + 1)
+            return self.in_doubt()
         if advanced:
-            return replace(self, in_vain=0)
-        if self.lane != CONTINUOUS:
-            # both lanes fail, so it is an engine that is away
-            return replace(self, lane=CONTINUOUS, in_vain=0) if self.in_vain else self
-        if self.in_vain + 1 < _MOST_IN_VAIN:
-            return replace(self, in_vain=self.in_vain + 1)
-        return replace(self.changed(MICRO_BATCH, lasted), in_vain=_MOST_IN_VAIN)
+            return replace(self, in_vain=min(self.in_vain, _MOST_IN_VAIN - 1))
+        # where they fail at once as well, it is an engine that is away
+        return replace(self, lane=CONTINUOUS, in_vain=0) if self.in_vain == _MOST_IN_VAIN else self
+
+    def in_doubt(self) -> "Course":
+        """In micro-batches, since the continuous lane does not seem to work."""
+        return replace(self, lane=MICRO_BATCH, calm=self._longer, in_vain=_MOST_IN_VAIN)
+
+    @property
+    def _longer(self) -> float:
+        return min(2 * self.calm, _MOST * self.calm_seconds)

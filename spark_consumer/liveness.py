@@ -1,6 +1,6 @@
 """Whether the stream's process lives, by the signs that it gives: which are too old, and how long to wait after one.
 
-A sign is a byte: c for each commit of the stream, i when all is read, a when it starts again or an engine does not
+A sign is a byte: c for each commit of frames, i when all is read, a when it starts again or an engine does not
 answer, f when it has failed and is about to end. Times are seconds of a clock that never goes back.
 """
 

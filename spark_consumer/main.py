@@ -51,7 +51,7 @@ def main() -> int:
             _log.warning("the stream %s; it is started again in %g s", _how(code), pause(failures))
             if took_too_long:
                 halvings = min(halvings + 1, _HALVINGS)
-                _log.warning("its batches are as long as set, halved %d times, until it ends the next time", halvings)
+                _log.warning("it begins with micro-batches, as long as set, halved %d times", halvings)
             if asked.wait(pause(failures)):
                 return 0
 

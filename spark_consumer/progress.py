@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from pyspark.sql.streaming.query import StreamingQuery
 
 from spark_consumer.errors import TransientError
+from spark_consumer.liveness import Clock
 from spark_consumer.position import Offsets, frames
 from spark_consumer.stream import SEEN
 from spark_consumer.unsettled import Batch
@@ -18,6 +19,7 @@ _log = logging.getLogger(__name__)
 
 _FIRST = 40.0  # seconds until the first epoch is committed, at most: tasks have to be started
 _STALLED = 30.0  # seconds from an epoch to the next, at most
+_NEXT = 1.0  # seconds within which the next one comes where there is nothing to read
 
 Progress = Mapping[str, Any]  # a StreamingQueryProgress as PySpark gives it
 
@@ -96,11 +98,13 @@ class Epochs:
     def __init__(self, start: Offsets, read: Callable[[StreamingQuery], Epoch | None]) -> None:
         self._read = read
         self._last = Epoch(-1, start)
-        self._at = time.monotonic()
+        self._clock = Clock(time.monotonic())
+        self._at = self._clock.now
+        self._frames = 0
 
     def ended(self, stream: StreamingQuery) -> list[Batch]:
         """What was committed since the last call; an idle epoch is a batch without frames."""
-        epoch, now = self._read(stream), time.monotonic()
+        epoch, now = self._read(stream), self._clock.tick(time.monotonic())
         if epoch is None or epoch.number == self._last.number:
             return []
         read = frames(self._last.end, epoch.end)
@@ -108,17 +112,22 @@ class Epochs:
         if read:
             took = now - self._at
             _log.info("epoch %d: %d frames, %.0f/s, in %.2f s", epoch.number, read, read / max(took, 0.001), took)
-        self._last, self._at = epoch, now
+        self._last, self._at, self._frames = epoch, now, read
         return [batch]
+
+    @property
+    def idle(self) -> bool:
+        """Whether epochs go on, and the last one had no frames."""
+        return self._last.number >= 0 and not self._frames and self._clock.now < self._at + _NEXT
 
     def excuse(self) -> None:
         """An engine does not answer: how long there was no epoch counts from now on."""
-        self._at = time.monotonic()
+        self._at = self._clock.now
 
     def check(self) -> None:
         """Raises Stalled when the last epoch is too long ago."""
         patience = _FIRST if self._last.number < 0 else _STALLED
-        if time.monotonic() > self._at + patience:
+        if self._clock.now > self._at + patience:
             raise Stalled(f"the stream has committed no epoch for {patience:g} s")
 
 

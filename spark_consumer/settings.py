@@ -37,7 +37,7 @@ class ConsumerSettings(BaseSettings):
     the end of its epoch, as long as no frame is refused. `micro-batch`: planned and counted batch by batch"""
     epoch_milliseconds: Annotated[int, Field(gt=0)] = 100
     """Continuous: how often what was read is committed, after all of it is acknowledged"""
-    calm_seconds: Annotated[float, Field(ge=0)] = 60
+    calm_seconds: Annotated[float, Field(gt=0)] = 60
     """Continuous: how long the stream goes in micro-batches after the last frame that was refused"""
     trigger_seconds: Annotated[float, Field(ge=0)] = 0.2
     """Micro-batch: how often to look for new frames; a batch that takes longer is followed by the next one at once"""
@@ -46,6 +46,7 @@ class ConsumerSettings(BaseSettings):
     commitlog_sync_period of its cassandra.yaml, ten seconds by default, and the time that its disk may take; after one
     and a half periods it acknowledges nothing more. Every start reads again what is younger"""
     max_offsets_per_trigger: Annotated[int, Field(gt=0)] = 20_000
+    """Frames of a micro-batch, at most, and of those that are swept at once"""
     batch_bytes: Annotated[int, Field(gt=0)] = 3_500
     """Bytes of values in one Cassandra batch. Cassandra adds some for each cell, also for one that is deleted, before
     it holds the sum against its limit of 50 KiB: of the smallest row 37 are values, and some 500 count. Where

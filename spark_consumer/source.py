@@ -28,16 +28,24 @@ def connect_to_kafka(
 ) -> DataFrame:
     """The stream of Kafka messages: key, value, topic, partition, offset, timestamp, timestampType.
 
-    offsets: of every partition, where to begin; the earliest ones without them. Offsets that vanished (retention, a
-    topic made anew) stop the stream instead of being skipped.
+    offsets: of the partitions that are read, where to begin; all of them from their earliest without. Offsets that
+    vanished (retention, a topic made anew) stop the stream instead of being skipped.
     """
     settings = settings or load_settings()
-    begin = "earliest" if offsets is None else json.dumps({settings.topic: offsets})
+    # By name, Spark would also begin to read partitions that are new, and in the continuous lane plan anew for them
+    # behind what it has not written yet.
+    what = (
+        {"subscribe": settings.topic, "startingOffsets": "earliest"}
+        if offsets is None
+        else {
+            "assign": json.dumps({settings.topic: sorted(offsets)}),
+            "startingOffsets": json.dumps({settings.topic: offsets}),
+        }
+    )
     return (
         spark.readStream.format("kafka")
         .option("kafka.bootstrap.servers", settings.kafka_brokers)
-        .option("subscribe", settings.topic)
-        .option("startingOffsets", begin)
+        .options(**what)
         .option("failOnDataLoss", "true")
         # A fetch that waits for more than there is holds back the next question on its connection; half a second of
         # it, Kafka's default, took a third of a small batch.

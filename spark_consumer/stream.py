@@ -58,7 +58,7 @@ def rows(frames: DataFrame, lane: Lane, writers: Mapping[int, str]) -> DataFrame
     if lane == CONTINUOUS:
         users = decoded.where(USERS_OR_FAIL)
     else:
-        users = decoded.observe(SEEN, F.expr("count(*) AS frames"), F.expr("count(reasons) AS refused")).where(USERS)
+        users = decoded.observe(SEEN, F.expr("count(reasons) AS refused")).where(USERS)
     return enrich(users.select("user.*", "schema_id"))
 
 

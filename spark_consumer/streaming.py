@@ -31,15 +31,17 @@ from spark_consumer.session import spark_errors
 from spark_consumer.settings import ConsumerSettings
 from spark_consumer.sweep import sweep
 from spark_consumer.table import check_table
+from spark_consumer.unread import Unread
 from spark_consumer.unsettled import Batch, Unobserved, Unsettled
 
 _log = logging.getLogger(__name__)
-_LOOK = 0.25  # seconds from one look at the stream to the next: less than a batch takes
+_LOOK = 0.25  # seconds from one look at the stream to the next
 _ASK = 1.0  # seconds from one question to Cassandra and Kafka to the next
 _KEEP = 0.5  # seconds from one keeping of a position that moves to the next
 _KEEP_ANYWAY = 3600.0  # seconds until one that doesn't move is kept again, since Kafka forgets a group after a week
 _AGAIN = 5.0  # seconds until a sweep or a keeping that failed is tried again
 _LAST = 3.0  # seconds for a sweep that is under way when the stream ends
+_PASSED = 10.0  # seconds that the continuous lane stands before something and reads nothing, until it can't be a frame
 
 _MET_REFUSED = re.compile(MET_REFUSED + r"\S+/\d+#\d+ (\S+)")  # failures quote the plan as well, where a comma follows
 
@@ -106,8 +108,9 @@ class Streaming:
         self._kept_at = self._keep_at = 0.0
         settings = context.settings
         topic = context.broker.topic(settings.topic)
-        self.position = resumed(position, topic)
+        self.position = replace(resumed(position, topic), lane=lane)
         """how far it is now"""
+        self._unread = Unread()
         self._lane, self._calm_seconds = lane, calm_seconds
         self._partitions = self.position.done.keys()
         with spark_errors():
@@ -249,14 +252,20 @@ class Streaming:
                 raise Again(str(error)) from error
         if look.topic is not None:
             check_topic(self.position, look.topic)
-            # Spark begins to read new ones by itself, and its log may be an epoch ahead then; what is safe is not.
             if look.topic.spans.keys() != self._partitions:
                 raise Again(f"topic {look.topic.name} has {len(look.topic.spans)} partitions now")
         if look.starts is None or look.topic is None:
+            self._unread = Unread()
             if isinstance(self._ended, Epochs):
                 self._ended.excuse()
             self._context.sign(b"a")
-        elif look.topic.ends == dict(self.position.done) and self._committing:
+            return
+        if isinstance(self._ended, Epochs):
+            now = time.monotonic()
+            self._unread = self._unread.seen(self.position.done, look.topic.ends, now)
+            if self._ended.idle and self._unread.seconds(now) > _PASSED:
+                raise ChangeLane(MICRO_BATCH, "the continuous lane does not pass what a transaction left in the topic")
+        if look.topic.ends == dict(self.position.done) and self._committing:
             self._advance()
             self._context.sign(b"i")
 

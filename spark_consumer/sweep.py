@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from spark_consumer.contract import DEAD_LETTER_SCHEMA, USER_SCHEMA
 from spark_consumer.dead_letters import DeadLetterTopic, Letter, dead_letters
@@ -36,30 +36,16 @@ def sweep(
     letter_id = registered_id(settings.registry_url, subject(settings.dead_letter_topic), DEAD_LETTER_SCHEMA)
     topic = DeadLetterTopic(settings.kafka_brokers, settings.dead_letter_topic)
     known = topic.keys(*sent) if sent else set()
-    count = topic.publish(
-        letter for letter in _letters(spark, settings, batch, writers, letter_id, learn) if letter[0] not in known
-    )
+    made = letters(_frames(spark, settings, batch), writers, letter_id, learn)
+    count = topic.publish(letter for letter in made if letter[0] not in known)
     _log.warning("%d of %d frames are dead letters, up to %s", count, batch.frames, dict(batch.end))
     return count
 
 
-def _letters(
-    spark: SparkSession,
-    settings: ConsumerSettings,
-    batch: Batch,
-    writers: Mapping[int, str],
-    letter_id: int,
-    learn: Callable[[], None],
+def letters(
+    frames: DataFrame, writers: Mapping[int, str], letter_id: int, learn: Callable[[], None]
 ) -> Iterator[Letter]:
-    start = {p: batch.start.get(p, 0) for p, end in batch.end.items() if end > batch.start.get(p, 0)}
-    frames = (
-        spark.read.format("kafka")
-        .option("kafka.bootstrap.servers", settings.kafka_brokers)
-        .option("assign", json.dumps({settings.topic: sorted(start)}))
-        .option("startingOffsets", json.dumps({settings.topic: start}))
-        .option("endingOffsets", json.dumps({settings.topic: {p: batch.end[p] for p in start}}))
-        .load()
-    )
+    """Those of the frames that are refused. learn: as of `sweep`."""
     refused = decode(frames, writers, USER_SCHEMA).where(REFUSED)
     learned = False
     for row in dead_letters(refused, letter_id).toLocalIterator():
@@ -67,3 +53,15 @@ def _letters(
             learn()
             learned = True
         yield bytes(row.key), bytes(row.value)
+
+
+def _frames(spark: SparkSession, settings: ConsumerSettings, batch: Batch) -> DataFrame:
+    start = {p: batch.start.get(p, 0) for p, end in batch.end.items() if end > batch.start.get(p, 0)}
+    return (
+        spark.read.format("kafka")
+        .option("kafka.bootstrap.servers", settings.kafka_brokers)
+        .option("assign", json.dumps({settings.topic: sorted(start)}))
+        .option("startingOffsets", json.dumps({settings.topic: start}))
+        .option("endingOffsets", json.dumps({settings.topic: {p: batch.end[p] for p in start}}))
+        .load()
+    )

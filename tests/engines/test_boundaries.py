@@ -10,10 +10,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 
 from nifi_flows.pipeline import USERS
 from scripts.observe import records, topics
 from scripts.stack import schema_registry
+from scripts.stack.engines import kafka
 from spark_consumer.contract import USER_SCHEMA
 from spark_consumer.decode import MET_REFUSED
 from spark_consumer.names import CONTINUOUS, MICRO_BATCH, subject
@@ -110,6 +112,27 @@ def test_a_schema_that_is_new_to_the_stream_keeps_the_continuous_lane(stack: Loc
     send(stack, frames.sent, 0)
     frames.hold()
     assert lanes(log)[before:] == [CONTINUOUS]
+
+
+def test_what_a_transaction_leaves_in_the_topic_is_passed(stack: LocalStack) -> None:
+    """Kafka ends each with a record of its own, which no consumer is given."""
+    log = stack.settings.logs / "consumer.log"
+    before = steady_lanes(log)
+    frames = Frames(stack, [GOOD])
+    producer = Producer({"bootstrap.servers": kafka.address(stack.settings), "transactional.id": f"{uuid.uuid4()}"})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    for key, value in frames.sent:
+        producer.produce(USERS.topic, key=str(key), value=value)
+    producer.commit_transaction(30)
+    finished(stack)
+    frames.hold()
+    assert lanes(log)[before:][:1] == [MICRO_BATCH]
+    steady_lanes(log)
+    after = Frames(stack, [GOOD])
+    send(stack, after.sent)
+    after.hold()
+    assert lanes(log)[-1] == CONTINUOUS
 
 
 def test_frames_of_each_kind_while_the_lanes_change(stack: LocalStack) -> None:

@@ -15,14 +15,17 @@ from spark_consumer import streaming as streaming_module
 from spark_consumer.beside import Beside
 from spark_consumer.decode import MET_REFUSED
 from spark_consumer.errors import NeedsNewProcess, TerminalError, TransientError
+from spark_consumer.lanes import Course
 from spark_consumer.liveness import SILENT
 from spark_consumer.names import CONTINUOUS, MICRO_BATCH, Lane
-from spark_consumer.position import Position
-from spark_consumer.progress import Stalled
+from spark_consumer.position import Position, Span, Topic
+from spark_consumer.progress import Epochs, Stalled
 from spark_consumer.safety import Safety
 from spark_consumer.settings import ConsumerSettings
 from spark_consumer.streaming import Again, ChangeLane, StreamFailed, Streaming
+from spark_consumer.unread import Unread
 from spark_consumer.unsettled import Batch, Unsettled
+from tests.unit.consumer.local_spark import SETTINGS
 
 
 def test_why_it_ends_is_told_before_spark_is_stopped_which_may_hang(
@@ -135,7 +138,7 @@ def run(
         spark=None,
         sign=lambda sign: None,
     )
-    consumer._stream(cast(Any, context), cast(Any, clock))
+    consumer._stream(cast(Any, context), cast(Any, clock), Course(CONTINUOUS, 60.0, 60.0))
 
 
 AWAY = TransientError("no answer")
@@ -145,6 +148,13 @@ def test_spark_is_started_again_when_no_start_gets_further(monkeypatch: pytest.M
     clock = Clock()
     with pytest.raises(TransientError, match="no answer; Spark itself is started again"):
         run(monkeypatch, itertools.repeat(Start(AWAY)), clock)
+    assert 1180 < clock.now < 1200
+
+
+def test_spark_is_started_again_whatever_mixture_of_failures_gets_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, failed = Clock(), Start(StreamFailed("the stream failed"), seconds=1)
+    with pytest.raises(TransientError, match="no answer; Spark itself is started again"):
+        run(monkeypatch, itertools.chain([failed], itertools.repeat(Start(AWAY))), clock)
     assert 1180 < clock.now < 1200
 
 
@@ -227,6 +237,85 @@ def test_a_schema_that_was_registered_since_keeps_the_stream_in_its_lane(monkeyp
 
 def _away() -> bool:
     raise AWAY
+
+
+@pytest.mark.parametrize("in_doubt", [False, True])
+@pytest.mark.parametrize("lane", [CONTINUOUS, MICRO_BATCH])
+def test_a_process_after_one_that_took_too_long_begins_with_micro_batches(
+    monkeypatch: pytest.MonkeyPatch, lane: Lane, in_doubt: bool
+) -> None:
+    courses: list[Course] = []
+    monkeypatch.setattr(consumer, "WriterSchemas", lambda *_: Schemas())
+    monkeypatch.setattr(consumer, "Broker", lambda *_: None)
+    monkeypatch.setattr(consumer, "create_spark_connection", lambda _: SimpleNamespace(stop=lambda: None))
+    monkeypatch.setattr(consumer, "_stream", lambda context, stop, course: courses.append(course))
+    settings = SETTINGS.model_copy(update={"lane": lane})
+    consumer.run(settings, threading.Event(), lambda sign: None, in_doubt=in_doubt)
+    assert [course.lane for course in courses] == [MICRO_BATCH if in_doubt else lane]
+    tried = courses[0].failed(advanced=False)
+    assert tried.lane == lane, "they fail as well"
+
+
+class Schemas:
+    """Of a registry that has one."""
+
+    def refresh(self) -> bool:
+        return True
+
+    def __call__(self) -> dict[int, str]:
+        return {1: "{}"}
+
+
+def test_rows_do_not_wait_for_a_registry_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumer, "_ANSWER", 0.05)
+    ended, hung = threading.Event(), threading.Event()
+    met = ChangeLane(MICRO_BATCH, "met one", unknown_schema=True)
+
+    def hangs() -> bool:
+        ended.wait(60)
+        hung.set()
+        return True
+
+    clock = Clock(most=2)
+    try:
+        run(monkeypatch, iter([Start(met, advanced=True, seconds=5), Start(AWAY)]), clock, hangs)
+        assert clock.lanes == [CONTINUOUS, MICRO_BATCH]
+        assert not hung.is_set()
+    finally:
+        ended.set()
+
+
+def looked(streaming: Any, ends: dict[int, int], starts: Any = None) -> None:
+    look = streaming_module._Look(0.0, starts or {}, Topic("t", "id", {p: Span(0, end) for p, end in ends.items()}))
+    streaming._looking = SimpleNamespace(result=lambda: look)
+    streaming._take_look()
+
+
+def test_what_a_transaction_left_is_passed_in_micro_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(streaming_module, "time", SimpleNamespace(monotonic=lambda: now))
+    streaming: Any = Streaming.__new__(Streaming)
+    streaming._context = SimpleNamespace(sign=lambda sign: None)
+    streaming._safety = SimpleNamespace(asked=lambda *_: streaming._safety)
+    streaming._partitions, streaming._unread, streaming._committing = {0: 0}.keys(), Unread(), True
+    streaming._first = None
+    streaming.position = Position("id", {0: 5}, {0: 5}, {0: 5})
+    epochs: Any = Epochs.__new__(Epochs)
+    streaming._ended = epochs
+    idle = False
+    monkeypatch.setattr(Epochs, "idle", property(lambda self: idle))
+    looked(streaming, {0: 6})
+    now += 11
+    looked(streaming, {0: 6})
+    idle = True
+    looked(streaming, {0: 5})
+    looked(streaming, {0: 6})
+    now += 9
+    looked(streaming, {0: 6})
+    now += 2
+    with pytest.raises(ChangeLane, match="transaction") as raised:
+        looked(streaming, {0: 6})
+    assert raised.value.lane == MICRO_BATCH
 
 
 def test_a_batch_with_a_refused_frame_leaves_it_open_what_is_further_on() -> None:

@@ -19,7 +19,7 @@ def progress(number: int, start: int | None, end: int, **seen: int) -> Progress:
             {"startOffset": None if start is None else {"users": {"0": start}}, "endOffset": {"users": {"0": end}}}
         ],
         "durationMs": {"triggerExecution": 100, "addBatch": 80},
-        "observedMetrics": {"frames": {"frames": end, "refused": 0} | seen},
+        "observedMetrics": {"frames": {"refused": 0} | seen},
     }
 
 
@@ -106,24 +106,52 @@ def test_epochs_between_two_looks_are_one_batch(caplog: pytest.LogCaptureFixture
     ]
 
 
+class Passing:
+    """Epochs of a stream, looked at each second of a clock of their own."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.now))
+        self.committed: Epoch | None = None
+        self.epochs = Epochs({0: 3}, lambda query: self.committed)
+
+    def wait(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.now += 1
+            self.epochs.ended(QUERY)
+
+
 def test_a_stream_without_epochs_is_stalled_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 100.0
-    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now))
-    committed: list[Epoch | None] = [None]
-    epochs = Epochs({0: 3}, lambda query: committed[-1])
-    now += 39
-    epochs.check()
-    now += 2
+    passing = Passing(monkeypatch)
+    passing.wait(40)
+    passing.epochs.check()
+    passing.wait(1)
     with pytest.raises(Stalled, match="for 40 s"):
-        epochs.check()
-    epochs.excuse()
-    now += 39
-    epochs.check()
-    committed.append(Epoch(0, {0: 3}))
-    epochs.ended(QUERY)
-    now += 29
-    epochs.ended(QUERY)
-    epochs.check()
-    now += 2
+        passing.epochs.check()
+    passing.epochs.excuse()
+    passing.wait(40)
+    passing.epochs.check()
+    passing.committed = Epoch(0, {0: 3})
+    passing.wait(31)
+    passing.epochs.check()
+    passing.wait(1)
     with pytest.raises(Stalled, match="for 30 s"):
-        epochs.check()
+        passing.epochs.check()
+
+
+def test_a_machine_that_stood_still_has_no_stream_stalled(monkeypatch: pytest.MonkeyPatch) -> None:
+    passing = Passing(monkeypatch)
+    passing.now += 3600
+    passing.wait(1)
+    passing.epochs.check()
+
+
+def test_a_stream_is_idle_while_it_commits_epochs_without_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    passing = Passing(monkeypatch)
+    assert not passing.epochs.idle
+    for number, end, idle in ((0, 3, True), (1, 5, False), (2, 5, True)):
+        passing.committed = Epoch(number, {0: end})
+        passing.epochs.ended(QUERY)
+        assert passing.epochs.idle is idle
+    passing.wait(2)
+    assert not passing.epochs.idle, "what it reads now may take long to write"
