@@ -35,6 +35,7 @@ def test_nothing_is_lost_whatever_is_killed(campaign: Campaign) -> None:
         for kind in kinds:
             campaign.kill(kind)
     _holds(campaign)
+    assert campaign.publisher.sent.places, "no frame was refused"
     _finds_what_cqlsh_does(campaign)
 
 

@@ -18,9 +18,9 @@ from tests.faults.kills.expected import CODES, row_of
 
 MOST = 3  # versions of a key
 REFUSED = 400  # one key in so many is a frame that can't be decoded, for a while in each period
-PERIOD = 550_000  # keys: five minutes at full rate
-DIRTY = range(50_000, 150_000)  # those of each period among which there are such frames
-RUBBISH = b"\x00\x00\x00\x00\x00killed "  # no registry gives the id 0
+PERIOD = 550_000  # keys
+DIRTY = range(20_000, 70_000)  # those of each period among which there are such frames
+RUBBISH = (b"\x00\x00\x00\x00\x00killed ", b"\x01killed ")  # no registry gives the id 0; not a frame at all
 _COUNTRIES = sorted(CODES)
 _SCHEMA = fastavro.parse_schema(json.loads(USER_SCHEMA))
 
@@ -86,7 +86,7 @@ class Content:
         return struct.pack(">bI", 0, self.schema_id) + body.getvalue()
 
     def rubbish(self, key: int) -> bytes:
-        return RUBBISH + b"%d" % key
+        return RUBBISH[key % len(RUBBISH)] + b"%d" % key
 
     def _digest(self, key: int, what: bytes = b"") -> bytes:
         return blake2b(f"{self.seed} {key} ".encode() + what, digest_size=16).digest()
