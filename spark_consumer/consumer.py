@@ -27,10 +27,10 @@ _ANSWER = 2.0  # seconds for the registry to say which schemas there are, while 
 _PATIENCE = 180  # seconds of starts of which none got any further, after which Spark itself is to be started again
 
 
-def run(settings: ConsumerSettings, stop: threading.Event, sign: Sign, *, in_doubt: bool = False) -> None:
+def run(settings: ConsumerSettings, stop: threading.Event, sign: Sign, in_doubt: int = 0) -> None:
     """Stream until `stop` is set. sign: see Context; told b"f" before what has failed is cleared away.
 
-    in_doubt: the process before took too long for something, so that micro-batches come before the lane that is set.
+    in_doubt: how many processes before, in a row, took too long for something in the continuous lane.
     Raises TerminalError when somebody must act, TransientError when this process can't go on and another one may.
     """
     writers = WriterSchemas(settings.registry_url, subject(settings.topic))
@@ -40,8 +40,9 @@ def run(settings: ConsumerSettings, stop: threading.Event, sign: Sign, *, in_dou
     broker = Broker(settings.kafka_brokers, settings.group)
     with _session(settings, sign) as spark:
         course = Course(settings.lane, settings.calm_seconds, settings.calm_seconds)
-        context = Context(spark, settings, broker, writers, sign, Beside("sweep"))
-        _stream(context, stop, course.in_doubt() if in_doubt and settings.lane == CONTINUOUS else course)
+        for _ in range(in_doubt if settings.lane == CONTINUOUS else 0):
+            course = course.in_doubt()
+        _stream(Context(spark, settings, broker, writers, sign, Beside("sweep")), stop, course)
     _log.info("stopped")
 
 
@@ -79,7 +80,7 @@ def _stream(context: Context, stop: threading.Event, course: Course) -> None:
                     raise TransientError(f"{error}; its driver has ended") from error
                 if isinstance(error, NeedsNewProcess):
                     raise
-                if now > well + _PATIENCE and not (own and course.in_vain):  # until both lanes were tried
+                if now > well + _PATIENCE and not (own and course.undecided):
                     raise TransientError(f"{error}; Spark itself is started again") from error
                 how = "from where it is safe" if course.lane == before else f"in the lane {course.lane}"
                 wait = pause(failures)

@@ -40,12 +40,19 @@ class Course:
             return self.in_doubt()
         if advanced:
             return replace(self, in_vain=min(self.in_vain, _MOST_IN_VAIN - 1))
-        # where they fail at once as well, it is an engine that is away
-        return replace(self, lane=CONTINUOUS, in_vain=0) if self.in_vain == _MOST_IN_VAIN else self
+        if self.in_vain < _MOST_IN_VAIN:
+            return self
+        # they fail at once as well, so it is an engine that is away
+        return replace(self, lane=CONTINUOUS, calm=self.calm_seconds, in_vain=0)
 
     def in_doubt(self) -> "Course":
         """In micro-batches, since the continuous lane does not seem to work."""
         return replace(self, lane=MICRO_BATCH, calm=self._longer, in_vain=_MOST_IN_VAIN)
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the failures so far may be the lane's own, and another try or the other lane helps."""
+        return self.in_vain > 0 if self.lane == CONTINUOUS else self.in_vain == _MOST_IN_VAIN
 
     @property
     def _longer(self) -> float:

@@ -1,14 +1,15 @@
 """Whether the stream's process lives, by the signs that it gives: which are too old, and how long to wait after one.
 
 A sign is a byte: c for each commit of frames, i when all is read, a when it starts again or an engine does not
-answer, f when it has failed and is about to end. Times are seconds of a clock that never goes back.
+answer, f when it has failed and is about to end; l when it starts in the continuous lane, m in micro-batches. Times are
+seconds of a clock that never goes back.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-COMMITTED, IDLE, AGAIN, FAILED = b"ciaf"
+COMMITTED, IDLE, AGAIN, FAILED, LANE, BATCHES = b"ciaflm"
 
 BEGINNING = 180.0  # seconds from the start of the process, or its last new start, to its first word that all goes well
 SILENT = 60.0  # seconds from one sign to the next after that: what a start takes longest for is loaded by then
@@ -28,7 +29,7 @@ class Stream:
     """What is known of one process of the stream, all in seconds of one clock, None for what has not been.
 
     begun: it was started. first: commit, or word that all is read. last: the last sign since then. failed: it said so,
-    or fell silent for good. told: to end. forced: it was ended, since it was overdue.
+    or fell silent for good. told: to end. forced: it was ended, since it was overdue. continuous: in that lane.
     """
 
     begun: float
@@ -37,10 +38,11 @@ class Stream:
     failed: float | None = None
     told: float | None = None
     forced: bool = False
+    continuous: bool = False
 
     def heard(self, signs: bytes, now: float) -> Stream:
         """With these signs of life; unknown ones mean nothing."""
-        known = self
+        known = replace(self, continuous=_lane(signs, self.continuous))
         if AGAIN in signs:
             known = replace(known, begun=now) if known.first is None else replace(known, last=now)
         if COMMITTED in signs or IDLE in signs:
@@ -71,6 +73,12 @@ class Stream:
     def steady(self) -> bool:
         """Whether it has done well for so long that earlier failures no longer count."""
         return self.first is not None and self.last is not None and self.last - self.first >= STEADY
+
+
+def _lane(signs: bytes, before: bool) -> bool:
+    """Whether the last start that they tell of was in the continuous lane."""
+    found = [sign for sign in signs if sign in (LANE, BATCHES)]
+    return found[-1] == LANE if found else before
 
 
 def pause(failures: int) -> float:

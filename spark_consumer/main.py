@@ -35,10 +35,10 @@ def main() -> int:
     """Runs the stream until a signal ends it or somebody must act; returns the exit code."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     processes.adopt_orphans()
-    failures = halvings = 0
+    failures = halvings = doubts = 0
     with _signals() as asked:
         while True:
-            stream, code = _run(asked, halvings)
+            stream, code = _run(asked, halvings, doubts)
             if asked.to_stop:
                 return 0
             if code == _MUST_ACT:
@@ -46,12 +46,15 @@ def main() -> int:
                 return _MUST_ACT
             took_too_long = code == _TOO_LONG or stream.forced
             failures = 1 if stream.steady else failures + 1
-            if stream.steady and not took_too_long:
-                halvings = 0
+            if stream.steady:
+                halvings, doubts = halvings if took_too_long else 0, 0
             _log.warning("the stream %s; it is started again in %g s", _how(code), pause(failures))
-            if took_too_long:
+            if took_too_long and stream.continuous:
+                doubts += 1
+                _log.warning("it begins with micro-batches, since it took too long in the continuous lane")
+            elif took_too_long:
                 halvings = min(halvings + 1, _HALVINGS)
-                _log.warning("it begins with micro-batches, as long as set, halved %d times", halvings)
+                _log.warning("its batches are as long as set, halved %d times, until it ends the next time", halvings)
             if asked.wait(pause(failures)):
                 return 0
 
@@ -93,16 +96,16 @@ def _signals() -> Iterator[_Asked]:
     yield asked
 
 
-def _run(asked: _Asked, halvings: int) -> tuple[Stream, int]:
+def _run(asked: _Asked, halvings: int, doubts: int) -> tuple[Stream, int]:
     """Run one process of the stream to its end; returns what was known of it, and its exit code.
 
-    halvings: how often its batches are half as long as set.
+    halvings: how often its batches are half as long as set. doubts: as of the worker.
     """
     signs, given = os.pipe()
     os.set_blocking(signs, False)
     try:
         process = subprocess.Popen(
-            [*_COMMAND, str(halvings)],
+            [*_COMMAND, str(halvings), str(doubts)],
             env={**os.environ, "CONSUMER_SIGNS_FD": str(given), "PYTHONFAULTHANDLER": "1"},
             pass_fds=[given],
             preexec_fn=processes.end_with_parent,

@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 _FIRST = 40.0  # seconds until the first epoch is committed, at most: tasks have to be started
 _STALLED = 30.0  # seconds from an epoch to the next, at most
-_NEXT = 1.0  # seconds within which the next one comes where there is nothing to read
+_NEXT = 1.0  # seconds within which the next one is soon
 
 Progress = Mapping[str, Any]  # a StreamingQueryProgress as PySpark gives it
 
@@ -99,8 +99,7 @@ class Epochs:
         self._read = read
         self._last = Epoch(-1, start)
         self._clock = Clock(time.monotonic())
-        self._at = self._clock.now
-        self._frames = 0
+        self._at = self._flowing_since = self._clock.now
 
     def ended(self, stream: StreamingQuery) -> list[Batch]:
         """What was committed since the last call; an idle epoch is a batch without frames."""
@@ -112,13 +111,20 @@ class Epochs:
         if read:
             took = now - self._at
             _log.info("epoch %d: %d frames, %.0f/s, in %.2f s", epoch.number, read, read / max(took, 0.001), took)
-        self._last, self._at, self._frames = epoch, now, read
+        if now > self._at + _NEXT or self._last.number < 0:
+            self._flowing_since = now
+        self._last, self._at = epoch, now
         return [batch]
 
     @property
-    def idle(self) -> bool:
-        """Whether epochs go on, and the last one had no frames."""
-        return self._last.number >= 0 and not self._frames and self._clock.now < self._at + _NEXT
+    def now(self) -> float:
+        """The time, of a clock that stands still with the process."""
+        return self._clock.now
+
+    @property
+    def flowing(self) -> float:
+        """Seconds for which epochs have come one soon after the other; 0 when the last one is too long ago."""
+        return self.now - self._flowing_since if self._last.number >= 0 and self.now <= self._at + _NEXT else 0.0
 
     def excuse(self) -> None:
         """An engine does not answer: how long there was no epoch counts from now on."""

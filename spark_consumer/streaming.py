@@ -41,7 +41,7 @@ _KEEP = 0.5  # seconds from one keeping of a position that moves to the next
 _KEEP_ANYWAY = 3600.0  # seconds until one that doesn't move is kept again, since Kafka forgets a group after a week
 _AGAIN = 5.0  # seconds until a sweep or a keeping that failed is tried again
 _LAST = 3.0  # seconds for a sweep that is under way when the stream ends
-_PASSED = 10.0  # seconds that the continuous lane stands before something and reads nothing, until it can't be a frame
+_PASSED = 10.0  # seconds of epochs before something that none of them reads, until it can't be a frame
 
 _MET_REFUSED = re.compile(MET_REFUSED + r"\S+/\d+#\d+ (\S+)")  # failures quote the plan as well, where a comma follows
 
@@ -149,6 +149,7 @@ class Streaming:
         except TransientError as error:
             raise StreamFailed(f"the stream does not start: {error}") from error
         self._looking: Beside[_Look] = Beside("look")
+        context.sign(b"l" if lane == CONTINUOUS else b"m")
         _log.info("started in the lane %s at %s", lane, dict(self.position.done))
 
     def watch(self, stop: threading.Event) -> None:
@@ -261,10 +262,10 @@ class Streaming:
             self._context.sign(b"a")
             return
         if isinstance(self._ended, Epochs):
-            now = time.monotonic()
-            self._unread = self._unread.seen(self.position.done, look.topic.ends, now)
-            if self._ended.idle and self._unread.seconds(now) > _PASSED:
-                raise ChangeLane(MICRO_BATCH, "the continuous lane does not pass what a transaction left in the topic")
+            self._unread = self._unread.seen(self.position.done, look.topic.ends, self._ended.now)
+            if min(self._unread.seconds(self._ended.now), self._ended.flowing) > _PASSED:
+                why = "the continuous lane stands before something that is no frame, such as a transaction's end"
+                raise ChangeLane(MICRO_BATCH, why)
         if look.topic.ends == dict(self.position.done) and self._committing:
             self._advance()
             self._context.sign(b"i")

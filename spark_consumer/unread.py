@@ -1,7 +1,7 @@
 """What a stream stands before without reading it.
 
 Kafka keeps records of its own in a topic, of transactions that somebody ended. Micro-batches end behind them; the
-continuous lane never does, since it counts what it was given.
+continuous lane only with the next frame, since it counts what it was given.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from spark_consumer.position import Offsets
 class Unread:
     """Partitions that hold more than what was read.
 
-    standing: partition -> offset read up to, and since when, in monotonic seconds.
+    standing: partition -> offset read up to, and since when, in seconds of some clock.
     """
 
     standing: Mapping[int, tuple[int, float]] = field(default_factory=dict)

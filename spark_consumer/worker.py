@@ -1,6 +1,7 @@
-"""The stream's process: `python -m spark_consumer.worker [HALVINGS]`, started and watched by `spark_consumer.main`.
+"""The stream's process: `python -m spark_consumer.worker [HALVINGS DOUBTS]`, which `spark_consumer.main` starts.
 
-HALVINGS: how often batches are half as long as they are set to be; with any, the stream begins with micro-batches.
+HALVINGS: how often batches are half as long as they are set to be. DOUBTS: how many processes before, in a row, took
+too long in the continuous lane, so that this one begins with micro-batches.
 
 Ends with 0 after SIGTERM or SIGINT, 1 when a restart may help, 2 when somebody must act before it can run, 3 when
 something took too long, and shorter batches may help.
@@ -37,9 +38,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
     sign = signs()
-    halvings = int(sys.argv[1]) if len(sys.argv) > 1 else 0
+    halvings, doubts = map(int, sys.argv[1:] or ["0", "0"])
     try:
-        run(_halved(load_settings(), halvings), stop, sign, in_doubt=halvings > 0)
+        run(_halved(load_settings(), halvings), stop, sign, doubts)
     except ConsumerError as error:
         _log.error("%s", told(error))
         sign(b"f")

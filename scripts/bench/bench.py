@@ -57,7 +57,8 @@ class Benchmark:
     None when the stack was too old. airflow: whether Airflow ran then, and beside `cold`. with_airflow: the pipeline's
     latency once warm, with Airflow; None when it did not run. peer: None without one; peer_title: its name and version.
     ceilings: what each engine does alone, users a second.
-    lane: in which the pipeline's consumer went. findings: what `audit` found wrong after it all.
+    lane: in which the pipeline's consumer went at the end. findings: what `audit` found wrong after it all, and a lane
+    that is not the one that is set.
     """
 
     commit: str

@@ -86,7 +86,8 @@ def _titles(done: Benchmark) -> list[str]:
 def _head(done: Benchmark) -> Text:
     conditions = done.conditions
     return Text(
-        f"commit {done.commit}, {done.when}, {done.cores} cores, load {done.load_before:.1f} before\n"
+        f"commit {done.commit}, {done.when}, {done.cores} cores, load {done.load_before:.1f} before, "
+        f"lane {done.lane}\n"
         f"throughput: {conditions.runs} runs of {conditions.users:,} users of 1,080 bytes, pages of {conditions.page:,}"
         "; the median run in full\n"
         f"latency: pages of {conditions.latency_page}, one every {conditions.latency_interval * 1000:.0f} ms, "

@@ -24,6 +24,7 @@ from scripts.stack.stack import Stack, prepare, start, start_engines, wait_ready
 from scripts.stack.supervise import Supervisor
 
 _FIRST_ROW = 120  # seconds from the deploy to the first row before we say that something is wrong
+_ANSWER = 5.0  # seconds that Kafka gets for an answer before anything is done
 _RESTART = 120  # seconds that an engine may be away while we watch
 _SHOWN = "first_name, last_name, email_domain, age, age_group, country_code, region, source"
 
@@ -45,7 +46,7 @@ def bring_up(
     begun = time.monotonic()
     if Supervisor(settings).state("kafka") == "RUNNING":  # before its consumer gets what it can't have
         with suppress(TransientError):
-            kafka.check_partitions(settings, pipeline)
+            kafka.check_partitions(settings, pipeline, _ANSWER)
     stack, configuration = prepare(settings, pipeline, invalid_share)
     context = Context(settings, pipeline, partial(_say, pipeline))
     if not local_nifi.placed(settings):

@@ -35,10 +35,9 @@ def check_progress(progress: ConsumerProgress, pipeline: Pipeline) -> Iterator[D
         what = f"{lag:,} frames behind, and none consumed in {progress.seconds:.0f} s"
         yield warning("lag", what, "ask again; if it stays so, ./scripts/pipeline logs consumer")
     if lane := consumer.left_lane(progress.after, pipeline):
-        remedy = (
-            "usual for a minute or more after a refused frame; if it stays, ./scripts/pipeline logs consumer says why"
-        )
-        yield warning("lane", f"the consumer goes in the lane {lane}, while {pipeline.lane} is set", remedy)
+        what = f"the consumer's last lane is {lane}, while {pipeline.lane} is set"
+        remedy = "usual for a minute or more after a refused frame; else ./scripts/pipeline logs consumer says why"
+        yield warning("lane", what, f"{remedy}, and ./scripts/run takes up a lane that was set since")
     else:
         yield ok("lane", consumer.lane_of(progress.after) or "none yet")
 

@@ -135,12 +135,15 @@ def _ask(settings: Settings, credentials: Credentials | None, patience: float) -
     return f"{len(metadata.brokers)} broker, {len([t for t in metadata.topics if not t.startswith('__')])} topics"
 
 
-def check_partitions(settings: Settings, pipeline: Pipeline) -> None:
-    """Raises TerminalError when the topic of the records has more partitions than the pipeline declares."""
+def check_partitions(settings: Settings, pipeline: Pipeline, patience: float = 20) -> None:
+    """Raises TerminalError when the topic of the records has more partitions than the pipeline declares.
+
+    TransientError when Kafka does not answer within so many seconds.
+    """
     from confluent_kafka import KafkaException
 
     try:
-        topic = _admin(settings).list_topics(timeout=20).topics.get(pipeline.topic)
+        topic = _admin(settings).list_topics(timeout=patience).topics.get(pipeline.topic)
     except KafkaException as error:
         raise TransientError(f"Kafka at {address(settings)} did not list the topics: {error}", _LOGS) from error
     if topic and len(topic.partitions) > pipeline.partitions:

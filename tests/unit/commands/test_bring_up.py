@@ -14,7 +14,7 @@ from nifi_flows.pipeline import USERS
 from scripts.commands import bring_up
 from scripts.observe import consumer, pull_run, rows
 from scripts.observe.pull_run import RunCursor, RunState
-from scripts.stack.engines import cassandra
+from scripts.stack.engines import cassandra, kafka
 from scripts.stack.settings import Settings
 from scripts.stack.stack import Stack
 from scripts.stack.supervise import Standing, Supervisor
@@ -89,3 +89,41 @@ def test_a_supervisor_that_is_silent_for_a_while_is_waited_for(watched: Callable
     assert watched(AT_REST, "RUNNING", *[SILENT] * 100, "RUNNING", arrived=100) == []
     with pytest.raises(TransientError, match="supervisor does not answer"):
         watched(AT_REST, "RUNNING", *[SILENT] * 130, arrived=1000)
+
+
+@pytest.mark.parametrize("state", ["RUNNING", "DOWN"])
+def test_partitions_that_cannot_be_had_are_refused_before_anything_is_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    class PreparedError(Exception):
+        pass
+
+    def prepare(*_: Any) -> Any:
+        raise PreparedError
+
+    def check(*_: Any) -> None:
+        raise TerminalError("topic t has 3 partitions")
+
+    monkeypatch.setattr(Supervisor, "state", lambda self, name: state)
+    monkeypatch.setattr(bring_up, "prepare", prepare)
+    monkeypatch.setattr(kafka, "check_partitions", check)
+    with pytest.raises(TerminalError if state == "RUNNING" else PreparedError):
+        bring_up.bring_up(Settings(home=tmp_path), USERS, {}, None, airflow=False)
+
+
+def test_a_kafka_that_does_not_answer_is_left_to_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared: list[Any] = []
+
+    def prepare(*asked: Any) -> Any:
+        prepared.append(asked)
+        raise TerminalError("enough")
+
+    def check(*_: Any) -> None:
+        raise TransientError("no answer")
+
+    monkeypatch.setattr(Supervisor, "state", lambda self, name: "RUNNING")
+    monkeypatch.setattr(bring_up, "prepare", prepare)
+    monkeypatch.setattr(kafka, "check_partitions", check)
+    with pytest.raises(TerminalError, match="enough"):
+        bring_up.bring_up(Settings(home=tmp_path), USERS, {}, None, airflow=False)
+    assert prepared

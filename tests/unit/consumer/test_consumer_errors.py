@@ -19,7 +19,7 @@ from spark_consumer.lanes import Course
 from spark_consumer.liveness import SILENT
 from spark_consumer.names import CONTINUOUS, MICRO_BATCH, Lane
 from spark_consumer.position import Position, Span, Topic
-from spark_consumer.progress import Epochs, Stalled
+from spark_consumer.progress import Epoch, Epochs, Stalled
 from spark_consumer.safety import Safety
 from spark_consumer.settings import ConsumerSettings
 from spark_consumer.streaming import Again, ChangeLane, StreamFailed, Streaming
@@ -227,6 +227,14 @@ def test_a_stream_that_fails_in_both_lanes_goes_on_in_the_one_that_is_set(monkey
     assert clock.lanes == ([CONTINUOUS] * 3 + [MICRO_BATCH]) * 2 + [CONTINUOUS]
 
 
+def test_spark_is_started_again_when_micro_batches_worked_once_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, failed = Clock(), Start(StreamFailed("the stream failed"), seconds=1)
+    batches = Start(StreamFailed("the stream failed"), advanced=True, seconds=1)
+    with pytest.raises(TransientError, match="the stream failed; Spark itself is started again"):
+        run(monkeypatch, itertools.chain([failed] * 3, [batches], itertools.repeat(failed)), clock)
+    assert clock.lanes[3:] == [MICRO_BATCH] * (clock.starts - 3)
+
+
 def test_a_schema_that_was_registered_since_keeps_the_stream_in_its_lane(monkeypatch: pytest.MonkeyPatch) -> None:
     met = ChangeLane(MICRO_BATCH, "met one", unknown_schema=True)
     for learn, lane in ((lambda: True, CONTINUOUS), (lambda: False, MICRO_BATCH), (_away, MICRO_BATCH)):
@@ -239,10 +247,17 @@ def _away() -> bool:
     raise AWAY
 
 
-@pytest.mark.parametrize("in_doubt", [False, True])
-@pytest.mark.parametrize("lane", [CONTINUOUS, MICRO_BATCH])
-def test_a_process_after_one_that_took_too_long_begins_with_micro_batches(
-    monkeypatch: pytest.MonkeyPatch, lane: Lane, in_doubt: bool
+@pytest.mark.parametrize(
+    ("lane", "doubts", "begun"),
+    [
+        (CONTINUOUS, 0, Course(CONTINUOUS, 60.0, 60.0)),
+        (CONTINUOUS, 1, Course(MICRO_BATCH, 60.0, 120.0, 3)),
+        (CONTINUOUS, 9, Course(MICRO_BATCH, 60.0, 960.0, 3)),
+        (MICRO_BATCH, 1, Course(MICRO_BATCH, 60.0, 60.0)),
+    ],
+)
+def test_a_process_after_one_that_took_too_long_in_the_continuous_lane_begins_with_micro_batches(
+    monkeypatch: pytest.MonkeyPatch, lane: Lane, doubts: int, begun: Course
 ) -> None:
     courses: list[Course] = []
     monkeypatch.setattr(consumer, "WriterSchemas", lambda *_: Schemas())
@@ -250,10 +265,8 @@ def test_a_process_after_one_that_took_too_long_begins_with_micro_batches(
     monkeypatch.setattr(consumer, "create_spark_connection", lambda _: SimpleNamespace(stop=lambda: None))
     monkeypatch.setattr(consumer, "_stream", lambda context, stop, course: courses.append(course))
     settings = SETTINGS.model_copy(update={"lane": lane})
-    consumer.run(settings, threading.Event(), lambda sign: None, in_doubt=in_doubt)
-    assert [course.lane for course in courses] == [MICRO_BATCH if in_doubt else lane]
-    tried = courses[0].failed(advanced=False)
-    assert tried.lane == lane, "they fail as well"
+    consumer.run(settings, threading.Event(), lambda sign: None, doubts)
+    assert courses == [begun]
 
 
 class Schemas:
@@ -285,37 +298,53 @@ def test_rows_do_not_wait_for_a_registry_that_hangs(monkeypatch: pytest.MonkeyPa
         ended.set()
 
 
-def looked(streaming: Any, ends: dict[int, int], starts: Any = None) -> None:
-    look = streaming_module._Look(0.0, starts or {}, Topic("t", "id", {p: Span(0, end) for p, end in ends.items()}))
-    streaming._looking = SimpleNamespace(result=lambda: look)
-    streaming._take_look()
+class Looks:
+    """At a continuous stream that stands before a record at 5, each after so many seconds."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now, self.epoch = 100.0, -1
+        monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: self.now))
+        streaming: Any = Streaming.__new__(Streaming)
+        streaming._context = SimpleNamespace(sign=lambda sign: None)
+        streaming._safety = SimpleNamespace(asked=lambda *_: streaming._safety)
+        streaming._partitions, streaming._unread, streaming._committing = {0: 0}.keys(), Unread(), True
+        streaming._first = None
+        streaming.position = Position("id", {0: 5}, {0: 5}, {0: 5})
+        streaming._ended = Epochs({0: 5}, lambda query: Epoch(self.epoch, {0: 5}) if self.epoch >= 0 else None)
+        self.streaming = streaming
+
+    def look(self, seconds: float, *, committed: bool, end: int = 6) -> None:
+        self.now += seconds
+        self.epoch += committed
+        self.streaming._ended.ended(None)
+        look = streaming_module._Look(0.0, {}, Topic("t", "id", {0: Span(0, end)}))
+        self.streaming._looking = SimpleNamespace(result=lambda: look)
+        self.streaming._take_look()
 
 
 def test_what_a_transaction_left_is_passed_in_micro_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 100.0
-    monkeypatch.setattr(streaming_module, "time", SimpleNamespace(monotonic=lambda: now))
-    streaming: Any = Streaming.__new__(Streaming)
-    streaming._context = SimpleNamespace(sign=lambda sign: None)
-    streaming._safety = SimpleNamespace(asked=lambda *_: streaming._safety)
-    streaming._partitions, streaming._unread, streaming._committing = {0: 0}.keys(), Unread(), True
-    streaming._first = None
-    streaming.position = Position("id", {0: 5}, {0: 5}, {0: 5})
-    epochs: Any = Epochs.__new__(Epochs)
-    streaming._ended = epochs
-    idle = False
-    monkeypatch.setattr(Epochs, "idle", property(lambda self: idle))
-    looked(streaming, {0: 6})
-    now += 11
-    looked(streaming, {0: 6})
-    idle = True
-    looked(streaming, {0: 5})
-    looked(streaming, {0: 6})
-    now += 9
-    looked(streaming, {0: 6})
-    now += 2
+    looks = Looks(monkeypatch)
+    for _ in range(30):
+        looks.look(0.5, committed=True, end=5)
+    for _ in range(21):
+        looks.look(0.5, committed=True)
     with pytest.raises(ChangeLane, match="transaction") as raised:
-        looked(streaming, {0: 6})
+        looks.look(0.5, committed=True)
     assert raised.value.lane == MICRO_BATCH
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_epochs_that_come_late_do_not_make_a_frame_something_else(
+    monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    """The first one, or one that waited for Cassandra: those without a frame that were due meanwhile come at once."""
+    looks = Looks(monkeypatch)
+    for _ in range(20 * before):
+        looks.look(0.5, committed=True, end=5)
+    for _ in range(44):
+        looks.look(0.5, committed=False)
+    for _ in range(20):
+        looks.look(0.5, committed=True)
 
 
 def test_a_batch_with_a_refused_frame_leaves_it_open_what_is_further_on() -> None:

@@ -196,6 +196,18 @@ def test_the_next_stream_has_shorter_batches_when_something_took_too_long(
     assert "halved 2 times" in consumer.said()
 
 
+def test_a_stream_that_takes_too_long_in_the_continuous_lane_begins_with_micro_batches(
+    begin: Callable[..., Consumer],
+) -> None:
+    arguments = "Path(f'arguments-{lives}').write_text(' '.join(sys.argv[1:]))"
+    stream = f"{arguments}\nsign(b'lc' if lives < 3 else b'mc')\nsys.exit(3 if lives < 4 else 1)"
+    consumer = begin(stream, _LOOK=0.1)
+    consumer.life(5)
+    until((consumer.folder / "arguments-5").exists)
+    found = [(consumer.folder / f"arguments-{life}").read_text() for life in range(1, 6)]
+    assert found == ["0 0", "0 1", "0 2", "1 2", "1 2"]
+
+
 def test_a_stream_that_does_not_end_when_told_to_is_ended_by_force(begin: Callable[..., Consumer]) -> None:
     consumer = begin(
         f"{_JVM}\nsignal.signal(signal.SIGTERM, signal.SIG_IGN); sign(b'c'); Path('up').touch(); time.sleep(60)",

@@ -45,7 +45,9 @@ def test_a_lane_that_alone_fails_is_tried_ever_more_seldom_and_shorter() -> None
 def test_the_continuous_lane_goes_on_when_micro_batches_that_were_tried_for_it_fail_as_well() -> None:
     tried = in_vain(BEGUN, 3)
     back = tried.failed(advanced=False)
-    assert (back.lane, back.in_vain) == (CONTINUOUS, 0)
+    assert (back.lane, back.in_vain, back.calm) == (CONTINUOUS, 0, 60)
     assert tried.failed(advanced=True).failed(advanced=False).lane == MICRO_BATCH, "they get further"
+    assert [course.undecided for course in (BEGUN, in_vain(BEGUN, 1), tried, back)] == [False, True, True, False]
+    assert not tried.failed(advanced=True).undecided
     for_refused = BEGUN.changed(MICRO_BATCH, lasted=1)
     assert for_refused.failed(advanced=False).lane == MICRO_BATCH

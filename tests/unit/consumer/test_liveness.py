@@ -44,6 +44,13 @@ def test_earlier_failures_are_forgotten_after_a_while_of_commits() -> None:
     assert not lived((110.0, b"a"), (140.0, b"a")).steady, "to start again and again is not to do well"
 
 
+def test_the_lane_is_that_of_the_last_start() -> None:
+    assert not lived().continuous
+    assert lived((101.0, b"l"), (102.0, b"ca")).continuous
+    assert not lived((101.0, b"lcm")).continuous
+    assert lived((101.0, b"m"), (102.0, b"aml")).continuous
+
+
 def test_the_pause_grows_to_a_limit() -> None:
     assert [pause(failures) for failures in (1, 2, 3, 4, 5, 6, 5000)] == [1, 2, 4, 8, 15, 15, 15]
 

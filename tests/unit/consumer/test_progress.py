@@ -146,12 +146,19 @@ def test_a_machine_that_stood_still_has_no_stream_stalled(monkeypatch: pytest.Mo
     passing.epochs.check()
 
 
-def test_a_stream_is_idle_while_it_commits_epochs_without_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_epochs_flow_since_the_last_gap_between_them(monkeypatch: pytest.MonkeyPatch) -> None:
     passing = Passing(monkeypatch)
-    assert not passing.epochs.idle
-    for number, end, idle in ((0, 3, True), (1, 5, False), (2, 5, True)):
-        passing.committed = Epoch(number, {0: end})
-        passing.epochs.ended(QUERY)
-        assert passing.epochs.idle is idle
+
+    def commit(times: int) -> None:
+        for _ in range(times):
+            passing.committed = Epoch(passing.committed.number + 1 if passing.committed else 0, {0: 3})
+            passing.wait(1)
+
+    passing.wait(20)
+    assert passing.epochs.flowing == 0
+    commit(5)
+    assert passing.epochs.flowing == 4
     passing.wait(2)
-    assert not passing.epochs.idle, "what it reads now may take long to write"
+    assert passing.epochs.flowing == 0, "what it reads now may take long to write"
+    commit(3)
+    assert passing.epochs.flowing == 2

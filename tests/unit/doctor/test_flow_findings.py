@@ -83,7 +83,7 @@ def test_lag(before: Position, after: Position, silent: float, severity: Grade, 
     [
         ("", OK, "none yet"),
         (USERS.lane, OK, USERS.lane),
-        ("micro-batch", WARNING, f"micro-batch, while {USERS.lane} is"),
+        ("micro-batch", WARNING, f"lane is micro-batch, while {USERS.lane} is"),
     ],
 )
 def test_lane(lane: str, severity: Grade, words: str) -> None:
