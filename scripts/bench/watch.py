@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import Empty, Queue
 from typing import Any
 from uuid import UUID
 
@@ -96,7 +96,7 @@ def sightings(
     TransientError then, or when none comes for a minute, and what the driver raises.
     """
     statement = session.prepare(f"SELECT id FROM {table} WHERE id = ?")
-    answers: SimpleQueue[_Answer | Exception] = SimpleQueue()
+    answers: Queue[_Answer | Exception] = Queue()  # a SimpleQueue may wait for ever where the timeout is tiny
     seen: dict[UUID, float] = {}
     trips: list[float] = []
     under_way, due, moved = 0, time.monotonic(), time.monotonic()
@@ -135,7 +135,7 @@ class _Answer:
     took: float
 
 
-def _ask(session: Session, statement: Any, key: UUID, answers: "SimpleQueue[_Answer | Exception]") -> None:
+def _ask(session: Session, statement: Any, key: UUID, answers: "Queue[_Answer | Exception]") -> None:
     """Ask whether a row is there. Its answer is dated by the driver's own thread, whatever the caller is at."""
     asked = time.monotonic()
 
