@@ -360,11 +360,11 @@ def test_ctrl_c_ends_at_once_and_leaves_only_a_part_to_go_on_with(repository: Re
         assert process.poll() is None
         time.sleep(0.02)
     time.sleep(2.5)
-    began = time.monotonic()
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=14)
-    assert time.monotonic() - began < 8
+    process.communicate(timeout=60)
     assert process.returncode != 0
+    [part] = tmp_path.rglob("*.part")
+    assert part.stat().st_size < len(BODY) / 2, "the server's pace tells the time: a busy machine slows both"
     assert leftovers(tmp_path) == ["thing-1.jar.part"]
     repository.pause = 0
     fetch.fetch([artifact()], tmp_path, repository.url)
