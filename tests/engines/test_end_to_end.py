@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer
+from kafka.admin import OffsetSpec
 
 from nifi_flows import canonical, canvas, connection, definition
 from nifi_flows.errors import TerminalError
@@ -169,8 +170,12 @@ def test_ordinary_lag_tools_see_the_consumer(stack: LocalStack) -> None:
     stack.audit()
     admin = KafkaAdminClient(bootstrap_servers=kafka.address(stack.settings))
     committed = admin.list_group_offsets([USERS.consumer_group])[USERS.consumer_group]
+    ends = admin.list_partition_offsets({partition: OffsetSpec.LATEST for partition in committed})
     admin.close()
-    assert sum(offset.offset for offset in committed.values()) == records.frames(stack.settings, USERS).count
+    assert len(committed) == USERS.partitions
+    assert {partition: meta.offset for partition, meta in committed.items()} == {
+        partition: end.offset for partition, end in ends.items()
+    }
 
 
 def test_an_incompatible_schema_is_refused(stack: LocalStack) -> None:
